@@ -1,0 +1,151 @@
+"""Writing that either happens completely or not at all, and the arithmetic of hashes and sizes around it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from toolkit.errors import DiskFull, NotWritable
+
+_STAGING = ".toolkit-"
+
+
+@contextlib.contextmanager
+def replacing(destination: Path) -> Iterator[Path]:
+    """Yield a path beside `destination` to write to; on success it takes the destination's place, else it vanishes.
+
+    The temporary sibling is on the same file system, so that the last step is a rename: whatever stood at the
+    destination stays whole until then. Works for files and folders. Raises NotWritable or DiskFull.
+    """
+    parent = destination.parent
+    stage: Path | None = None
+    with explaining_os_errors(destination):
+        parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
+        stage.chmod(0o777 & ~_umask())
+        target = stage / destination.name
+        try:
+            yield target
+            _sync(target)
+            _swap(target, destination)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _swap(source: Path, destination: Path) -> None:
+    """Rename over a file; a folder in the way is moved aside first and removed once its successor stands."""
+    if destination.is_dir() and not destination.is_symlink():
+        aside = source.parent / "previous"
+        destination.rename(aside)
+        try:
+            source.rename(destination)
+        except OSError:
+            aside.rename(destination)
+            raise
+    else:
+        source.replace(destination)
+    _sync_folder(destination.parent)
+
+
+def _sync(path: Path) -> None:
+    """Push the data to the disk, so that a power cut after the rename cannot leave an empty file under the name."""
+    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def explaining_os_errors(destination: Path) -> Iterator[None]:
+    """Turn the operating system's errors about a destination into ours, with the path and the sizes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"the disk is full ({describe_size(free_space(destination))} free)",
+                where=str(destination),
+                hint="Free some space or choose another folder; nothing was left behind.",
+            ) from error
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError | IsADirectoryError) or (
+            error.errno in (errno.EROFS, errno.ENAMETOOLONG, errno.EIO)
+        ):
+            raise NotWritable(
+                f"it cannot be written ({error.strerror})",
+                where=str(destination),
+                hint="Choose a folder that you may write to.",
+            ) from error
+        raise
+
+
+def free_space(path: Path) -> int:
+    """Free bytes on the file system that `path` is or will be on."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def require_space(destination: Path, needed: int) -> None:
+    """Raise DiskFull before anything is written where `needed` bytes will not fit."""
+    free = free_space(destination.absolute())
+    if free < needed:
+        raise DiskFull(
+            f"the export needs about {describe_size(needed)} and {describe_size(free)} are free",
+            where=str(destination),
+            hint="Free some space or choose another folder; nothing was written.",
+        )
+
+
+def describe_size(count: float) -> str:
+    """A number of bytes for people: 12 B, 3.4 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(path: Path) -> list[Path]:
+    """The regular files of an artefact, sorted; a lone file is its own list. Links are refused by raising NotWritable."""
+    if path.is_file():
+        return [path]
+    found = sorted(path.rglob("*"))
+    for item in found:
+        if item.is_symlink():
+            raise NotWritable("a link inside an artefact", where=str(item), hint="Replace it by the file it points to.")
+    return [item for item in found if item.is_file()]
+
+
+def digest(path: Path) -> str:
+    """One SHA-256 over an artefact: a file's own, or over the sorted names and hashes of a folder's files."""
+    if path.is_file():
+        return sha256(path)
+    total = hashlib.sha256()
+    for file in files_below(path):
+        total.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,125 @@
+"""manifest.json: what a bundle holds, where it came from, and how it was verified.
+
+The manifest lists every file with its size and SHA-256; whoever opens a bundle re-hashes it first, so that a flipped
+bit, an edited, a missing or an extra file is noticed before a runtime loads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toolkit.contract import Contract
+from toolkit.errors import BadInput
+from toolkit.files import files_below, sha256
+from toolkit.signature import Signature
+
+NAME = "manifest.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of manifest.json.
+
+    `formats` maps a format's name to its path in the bundle; `files` maps every path (POSIX, relative) to its size in
+    bytes and SHA-256. `source` describes what was exported; `verification` sums up the verdicts.
+    """
+
+    signature: Signature
+    contract: Contract
+    formats: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]]
+    source: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    verification: Mapping[str, Any] = field(default_factory=dict)
+    created: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "created": self.created,
+            "signature": self.signature.to_json(),
+            "contract": self.contract.to_json(),
+            "formats": dict(self.formats),
+            "files": {path: dict(entry) for path, entry in sorted(self.files.items())},
+            "source": dict(self.source),
+            "options": dict(self.options),
+            "versions": dict(self.versions),
+            "verification": dict(self.verification),
+        }
+
+    def save(self, folder: Path) -> None:
+        text = json.dumps(self.to_json(), indent=2, allow_nan=False, sort_keys=False)
+        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def timestamp() -> str:
+    """UTC now in ISO 8601, or SOURCE_DATE_EPOCH where it is set, so that a build can be repeated to the byte."""
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+
+
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file of a bundle but the manifest itself."""
+    return {
+        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
+        for file in files_below(folder)
+        if file != folder / NAME
+    }
+
+
+def load(folder: Path) -> Manifest:
+    """Read a bundle's manifest without checking its files. Raises BadInput where it is missing, damaged or too new."""
+    path = folder / NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] > SCHEMA:
+            raise BadInput(
+                f"it was written by a newer toolkit (schema {data['schema']}; this one reads {SCHEMA})",
+                where=str(path),
+                hint="Upgrade the toolkit.",
+            )
+        return Manifest(
+            Signature.from_json(data["signature"]),
+            Contract.from_json(data["contract"]),
+            data["formats"],
+            data["files"],
+            data["source"],
+            data["options"],
+            data["versions"],
+            data["verification"],
+            data["created"],
+        )
+    except FileNotFoundError:
+        raise BadInput("the folder holds no manifest.json", where=str(folder), hint="Export the model again.") from None
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise BadInput(f"the file is damaged ({error!r})", where=str(path), hint="Export the model again.") from None
+
+
+def check(folder: Path) -> Manifest:
+    """Read the manifest and re-hash every file. Raises BadInput naming the first file that is not as it was exported."""
+    manifest = load(folder)
+    present = {file.relative_to(folder).as_posix() for file in files_below(folder)} - {NAME}
+    for path, entry in manifest.files.items():
+        if path not in present:
+            raise _tampered(folder, path, "is missing")
+        size = (folder / path).stat().st_size
+        if size != entry["size"]:
+            raise _tampered(folder, path, f"has {size} bytes where the export had {entry['size']}")
+        if sha256(folder / path) != entry["sha256"]:
+            raise _tampered(folder, path, "was changed since the export (SHA-256 differs)")
+    extra = sorted(present - set(manifest.files))
+    if extra:
+        raise _tampered(folder, extra[0], "is not in the manifest")
+    return manifest
+
+
+def _tampered(folder: Path, path: str, what: str) -> BadInput:
+    return BadInput(f"the file {what}", where=str(folder / path), hint="Copy or export the bundle again.")

@@ -1,0 +1,220 @@
+"""What flows in and out of a model: names, dtypes, shapes, and how several values nest.
+
+Knows no framework, and not NumPy either: the CLI parses `--input` with it before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.errors import BadInput
+
+# A dimension is a size, or the name of a dimension that may vary; one name means one size everywhere in a signature.
+Dim = int | str
+# How values nest: a leaf is the name of a TensorSpec; lists are positional, dicts are by key, None is an absent value.
+Structure = str | None | list["Structure"] | dict[str, "Structure"]
+
+BATCH = "batch"
+
+DTYPES = (
+    "float16", "bfloat16", "float32", "float64",
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "bool", "string",
+)  # fmt: skip
+
+_SPEC = re.compile(r"^(?P<name>[^:\[\]]+):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\]]*)\]$")
+_DIM = re.compile(r"^(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:<=(?P<max>\d+))?$")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named tensor: `shape` holds a size, or a symbol such as "batch" for a dimension that may vary."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise BadInput(
+                f"dtype '{self.dtype}' is not known",
+                where=f"input or output '{self.name}'",
+                hint=f"Use one of {', '.join(DTYPES)}.",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
+
+    def with_sizes(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The concrete shape once every symbol has a size."""
+        return tuple(sizes[dim] if isinstance(dim, str) else dim for dim in self.shape)
+
+    @property
+    def dynamic_dims(self) -> dict[int, str]:
+        """Axis -> symbol, for the dimensions that may vary."""
+        return {axis: dim for axis, dim in enumerate(self.shape) if isinstance(dim, str)}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> TensorSpec:
+        return TensorSpec(str(data["name"]), str(data["dtype"]), tuple(data["shape"]))
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and outputs of a model, flat and named, with the nesting that its caller sees.
+
+    `input_structure` and `output_structure` say how the flat tensors nest: a list of positional arguments, a dict of
+    keyword arguments, a lone name for a single value. Left out, inputs are positional in order, a single output is
+    bare and several outputs are a list. `limits` holds the largest size of a symbol where one was declared.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    input_structure: Structure = None
+    output_structure: Structure = None
+    limits: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
+            names = [spec.name for spec in specs]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise BadInput(f"the name '{twice[0]}' stands for more than one tensor", where=side)
+        if self.input_structure is None:
+            object.__setattr__(self, "input_structure", [spec.name for spec in self.inputs])
+        if self.output_structure is None and self.outputs:
+            names = [spec.name for spec in self.outputs]
+            object.__setattr__(self, "output_structure", names[0] if len(names) == 1 else names)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.outputs)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The dimensions that may vary, in order of appearance."""
+        return tuple(dict.fromkeys(dim for spec in self.inputs for dim in spec.shape if isinstance(dim, str)))
+
+    def limit(self, symbol: str) -> int | None:
+        return dict(self.limits).get(symbol)
+
+    def input(self, name: str) -> TensorSpec:
+        return next(spec for spec in self.inputs if spec.name == name)
+
+    def output(self, name: str) -> TensorSpec:
+        return next(spec for spec in self.outputs if spec.name == name)
+
+    def with_outputs(self, outputs: Sequence[TensorSpec]) -> Signature:
+        return replace(self, outputs=tuple(outputs), output_structure=None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
+            "input_structure": self.input_structure,
+            "output_structure": self.output_structure,
+            "limits": dict(self.limits),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Signature:
+        return Signature(
+            tuple(TensorSpec.from_json(spec) for spec in data["inputs"]),
+            tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
+            data.get("input_structure"),
+            data.get("output_structure"),
+            tuple(sorted((str(k), int(v)) for k, v in data.get("limits", {}).items())),
+        )
+
+
+def parse_input(text: str) -> tuple[TensorSpec, dict[str, int]]:
+    """Read `NAME:DTYPE[DIM,...]`, the form of `--input`; a DIM is a size, a name, or `name<=max`.
+
+    Returns the spec and the limits that it declares. Raises BadInput with the form that is wanted.
+    """
+    match = _SPEC.match(text.replace(" ", ""))
+    if not match:
+        raise _bad_input(text, "it has another form")
+    shape: list[Dim] = []
+    limits: dict[str, int] = {}
+    for part in filter(None, match["shape"].split(",")):
+        symbol = _DIM.match(part)
+        if part.isdigit():
+            shape.append(int(part))
+        elif symbol:
+            shape.append(symbol["name"])
+            if symbol["max"]:
+                limits[symbol["name"]] = int(symbol["max"])
+        else:
+            raise _bad_input(text, f"'{part}' is neither a size nor a name")
+    return TensorSpec(match["name"], match["dtype"], tuple(shape)), limits
+
+
+def _bad_input(text: str, why: str) -> BadInput:
+    return BadInput(
+        f"'{text}' does not describe an input: {why}",
+        where="--input",
+        hint="Write NAME:DTYPE[DIM,...], for instance image:float32[batch,3,224,224].",
+    )
+
+
+def leaves(structure: Structure) -> Iterator[str]:
+    """The names in a structure, in order."""
+    match structure:
+        case None:
+            return
+        case str():
+            yield structure
+        case list():
+            for item in structure:
+                yield from leaves(item)
+        case dict():
+            for item in structure.values():
+                yield from leaves(item)
+
+
+def unflatten(structure: Structure, values: Mapping[str, Any]) -> Any:
+    """Put flat, named values into the nesting of `structure`; lists become tuples."""
+    match structure:
+        case None:
+            return None
+        case str():
+            return values[structure]
+        case list():
+            return tuple(unflatten(item, values) for item in structure)
+        case dict():
+            return {key: unflatten(item, values) for key, item in structure.items()}
+
+
+def flatten(value: Any, name: str, *, is_leaf: Callable[[Any], bool]) -> tuple[Structure, dict[str, Any]]:
+    """Name every leaf of a nested value after its path: `name`, `name.0`, or its own key at the top of a dict.
+
+    Mappings go by key, lists and tuples by position; a dataclass-like mapping (Hugging Face's ModelOutput) is a mapping.
+    A leaf that is None stays None in the structure and gets no name.
+    """
+    flat: dict[str, Any] = {}
+
+    def walk(item: Any, path: str, top: bool) -> Structure:
+        if item is None:
+            return None
+        if is_leaf(item):
+            flat[path] = item
+            return path
+        if isinstance(item, Mapping):
+            return {str(key): walk(child, str(key) if top else f"{path}.{key}", False) for key, child in item.items()}
+        if isinstance(item, list | tuple):
+            separator = "_" if top else "."
+            return [walk(child, f"{path}{separator}{index}", False) for index, child in enumerate(item)]
+        raise BadInput(f"'{path}' is a {type(item).__name__}; models pass tensors, lists, tuples and dicts of them")
+
+    return walk(value, name, True), flat
