@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from toolkit.verification.report import Report as Report
     from toolkit.verification.verifier import verify as verify
 
-# Public name -> the module that holds it. No submodule may bear one of these names: importing it would hide the function.
+# Public name -> the module that holds it. No submodule may bear one of these names: it would hide the function.
 _HOMES = {
     "export": "toolkit.bundle",
     "Bundle": "toolkit.bundle",

@@ -31,7 +31,10 @@ class Preprocessing:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Preprocessing:
-        return Preprocessing(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return Preprocessing(**fields)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.errors import DiskFull, NotWritable
+from toolkit.errors import BadInput, DiskFull, NotWritable
 
 _STAGING = ".toolkit-"
 
@@ -131,13 +131,13 @@ def sha256(path: Path) -> str:
 
 
 def files_below(path: Path) -> list[Path]:
-    """The regular files of an artefact, sorted; a lone file is its own list. Links are refused by raising NotWritable."""
+    """The regular files of an artefact, sorted; a lone file is its own list. Links are refused: BadInput."""
     if path.is_file():
         return [path]
     found = sorted(path.rglob("*"))
     for item in found:
         if item.is_symlink():
-            raise NotWritable("a link inside an artefact", where=str(item), hint="Replace it by the file it points to.")
+            raise BadInput("a link inside an artefact", where=str(item), hint="Replace it by the file it points to.")
     return [item for item in found if item.is_file()]
 
 

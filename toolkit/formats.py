@@ -24,7 +24,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 class Format:
     """One format: `suffix` is what its files end in ("" for a folder), `file` its name inside a bundle.
 
-    `probe` recognises a path by its first bytes or its layout, without opening it as a model. `runtime` names the worker
+    `probe` recognises a path by its first bytes or layout, without opening it as a model. `runtime` names the worker
     that runs it, `package` the import that a process of its own needs and `runner` the "module:class" that opens it.
     """
 

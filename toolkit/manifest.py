@@ -104,7 +104,7 @@ def load(folder: Path) -> Manifest:
 
 
 def check(folder: Path) -> Manifest:
-    """Read the manifest and re-hash every file. Raises BadInput naming the first file that is not as it was exported."""
+    """Read the manifest and re-hash every file. Raises BadInput naming the first that is not as it was exported."""
     manifest = load(folder)
     present = {file.relative_to(folder).as_posix() for file in files_below(folder)} - {NAME}
     for path, entry in manifest.files.items():

@@ -199,7 +199,7 @@ def unflatten(structure: Structure, values: Mapping[str, Any]) -> Any:
 def flatten(value: Any, name: str, *, is_leaf: Callable[[Any], bool]) -> tuple[Structure, dict[str, Any]]:
     """Name every leaf of a nested value after its path: `name`, `name.0`, or its own key at the top of a dict.
 
-    Mappings go by key, lists and tuples by position; a dataclass-like mapping (Hugging Face's ModelOutput) is a mapping.
+    Mappings go by key, lists and tuples by position; an ordered-dict dataclass such as ModelOutput is a mapping.
     A leaf that is None stays None in the structure and gets no name.
     """
     flat: dict[str, Any] = {}

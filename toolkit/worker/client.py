@@ -1,0 +1,259 @@
+"""The parent's side of one worker: start it, call it, and turn whatever becomes of it into a named error."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Self, cast
+
+from toolkit import errors
+from toolkit.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from toolkit.files import describe_size
+from toolkit.worker import wire
+from toolkit.worker.limits import Limits, environment, resident_memory
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+HELLO_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_STDERR_KEPT = 64 * 1024
+_DISTRIBUTION = Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """One child process on one device. A context manager; `call` runs a task in it.
+
+    `command` is the whole command line, this interpreter's worker by default, or a prefix (`ssh host toolkit worker`).
+    """
+
+    def __init__(
+        self, runtime: str, device: str = "cpu", *, command: Sequence[str] | None = None, limits: Limits | None = None
+    ) -> None:
+        self.runtime = runtime
+        self.device = device
+        self.limits = limits or Limits()
+        self.seconds = {"wall": 0.0, "cpu": 0.0}
+        self._command = list(command) if command else [sys.executable, "-P", "-m", "toolkit.worker"]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: collections.deque[bytes] = collections.deque()
+        self._stage = "start"
+        self._greeted = False
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process without waiting for it: several can import their frameworks at once."""
+        if self.alive:
+            return
+        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
+        settings = environment(self.limits.threads)
+        if self.device == "cpu":
+            settings["CUDA_VISIBLE_DEVICES"] = "-1"
+        path = os.pathsep.join(filter(None, [str(_DISTRIBUTION), os.environ.get("PYTHONPATH", "")]))
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=self._folder.name,
+            env={**os.environ, **settings, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+        self._stage = "start"
+        self._greeted = False
+        threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True).start()
+
+    def call(
+        self,
+        task: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        on_progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Run "package.module:function" in the worker and return its result.
+
+        Params and result are JSON values with NumPy arrays anywhere in them. Raises what the task raised as a
+        ToolkitError, or WorkerCrashed, WorkerTimeout, WorkerOutOfMemory; after those three the worker is gone, and the
+        next call starts a fresh one.
+        """
+        self.start()
+        deadline = time.monotonic() + (timeout or self.limits.seconds)
+        self._greet()
+        self._stage = task.partition(":")[2].replace("_", " ")
+        self._send({"task": task, "params": dict(params or {})}, deadline)
+        while True:
+            reply = self._receive(deadline)
+            if "progress" in reply:
+                self._stage = str(reply["progress"].get("stage", self._stage))
+                if on_progress:
+                    on_progress(reply["progress"])
+                continue
+            if "error" in reply:
+                raise self._rebuilt(reply)
+            for clock, spent in reply.get("seconds", {}).items():
+                self.seconds[clock] += spent
+            return reply["result"]
+
+    def close(self) -> None:
+        """Let the worker end; one that does not within a second is killed, with everything it started."""
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            cast("IO[bytes]", process.stdin).close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        self._kill()
+
+    def stderr(self) -> str:
+        """The last of what the worker wrote to stderr, for the log."""
+        return b"".join(self._stderr).decode(errors="replace")
+
+    # -- the conversation
+
+    def _greet(self) -> None:
+        if not self._greeted:
+            hello = self._receive(time.monotonic() + HELLO_SECONDS)
+            if "hello" not in hello:
+                raise self._failed(WorkerCrashed, f"the {self.runtime} worker spoke before its greeting")
+            self._greeted = True
+
+    def _send(self, message: Any, deadline: float) -> None:
+        try:
+            wire.write(_Pipe(self._running.stdin, lambda: self._watch(deadline)), message)
+        except OSError:
+            raise self._died() from None
+
+    def _receive(self, deadline: float) -> Mapping[str, Any]:
+        try:
+            reply = wire.read(_Pipe(self._running.stdout, lambda: self._watch(deadline)))
+        except EOFError:
+            raise self._died() from None
+        except wire.Malformed as error:
+            raise self._failed(WorkerCrashed, f"the {self.runtime} worker wrote {error} instead of a message") from None
+        if not isinstance(reply, dict):
+            raise self._failed(WorkerCrashed, f"the {self.runtime} worker wrote a message that is not an object")
+        return reply
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def _watch(self, deadline: float) -> None:
+        """While the worker is waited for: is it too large, or too late?"""
+        if resident_memory(self._running.pid) > self.limits.memory:
+            raise self._failed(
+                WorkerOutOfMemory,
+                f"the {self.runtime} worker grew past {describe_size(self.limits.memory)} and was stopped ({self._stage})",
+                "Give it more with --memory, or use a smaller batch.",
+            )
+        if time.monotonic() > deadline:
+            raise self._failed(
+                WorkerTimeout,
+                f"the {self.runtime} worker did not answer in time and was stopped ({self._stage})",
+                "Give it more time with --timeout.",
+            )
+
+    # -- what became of it
+
+    def _died(self) -> errors.ToolkitError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._running.wait(2)
+        code = self._running.poll()
+        how = "closed its pipe" if code is None else _how_it_ended(code)
+        return self._failed(WorkerCrashed, f"{self.runtime} crashed: {how} ({self._stage})", _last_words(self.stderr()))
+
+    def _failed(self, kind: type[errors.WorkerFailed], found: str, hint: str | None = None) -> errors.ToolkitError:
+        self._kill()
+        return kind(found, hint=hint)
+
+    def _rebuilt(self, reply: Mapping[str, Any]) -> errors.ToolkitError:
+        error = errors.from_json(reply["error"])
+        error.log = reply.get("log", "")  # type: ignore[attr-defined]
+        return error
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                cast("IO[bytes]", pipe).close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _drain(self, stderr: IO[bytes]) -> None:
+        """Keep reading stderr, so that a worker that writes a gigabyte is neither blocked nor remembered."""
+        size = 0
+        with stderr:
+            while chunk := os.read(stderr.fileno(), _STDERR_KEPT):
+                self._stderr.append(chunk)
+                size += len(chunk)
+                while size > _STDERR_KEPT and len(self._stderr) > 1:
+                    size -= len(self._stderr.popleft())
+
+
+class _Pipe:
+    """A pipe's end that never blocks for good: between two looks at it, `watch` may raise."""
+
+    def __init__(self, stream: IO[bytes] | None, watch: Callable[[], None]) -> None:
+        assert stream is not None
+        self._descriptor = stream.fileno()
+        self._watch = watch
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        while not select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
+            self._watch()
+        return os.readv(self._descriptor, [buffer])
+
+    def write(self, data: memoryview, /) -> int:
+        while not select.select([], [self._descriptor], [], _POLL_SECONDS)[1]:
+            self._watch()
+        # A pipe that is writable takes this many bytes without blocking, and so the watch goes on.
+        return os.write(self._descriptor, data[: select.PIPE_BUF])
+
+
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _last_words(text: str) -> str | None:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"Its last line: {lines[-1][:200]}" if lines else None
+
+
+def parse_command(text: str) -> list[str]:
+    """A worker's command line as given to `--python` or `--worker`: an interpreter, or a whole prefix."""
+    parts = shlex.split(text)
+    return [*parts, "-P", "-m", "toolkit.worker"] if len(parts) == 1 else parts

@@ -1,0 +1,107 @@
+"""The child's side: read a call, run it, answer. Frameworks are imported by the tasks, never here."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from io import FileIO
+from typing import Any
+
+from toolkit.errors import RuntimeMissing, TaskFailed, ToolkitError, WorkerOutOfMemory
+from toolkit.worker import wire
+from toolkit.worker.session import Session
+
+PACKAGES = ("toolkit.", "trainers.", "exporters.")
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve calls on the process's own stdin and stdout until the parent closes them."""
+    requests, replies = _take_over_pipes()
+    _prepare_process()
+    # Only now may the frameworks' settings be read: the parent has put them into the environment.
+    serve(requests, replies)
+
+
+def serve(requests: wire.Stream, replies: wire.Stream) -> None:
+    """Answer every call with {"result": ...} or {"error": ...}; {"progress": ...} may come before."""
+
+    def send_progress(fields: Mapping[str, Any]) -> None:
+        wire.write(replies, {"progress": dict(fields)})
+
+    session = Session(send_progress)
+    wire.write(replies, {"hello": {"pid": os.getpid(), "python": sys.version.split()[0]}})
+    while True:
+        try:
+            call = wire.read(requests)
+        except EOFError:
+            return
+        wire.write(replies, answer(session, call))
+
+
+def answer(session: Session, call: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one call; every exception becomes data."""
+    started = time.perf_counter(), time.process_time()
+    try:
+        result = task(call["task"])(session, **call["params"])
+    except ToolkitError as error:
+        return {"error": error.to_json(), "log": traceback.format_exc()}
+    except MemoryError:
+        full = WorkerOutOfMemory("the task ran out of memory", where=call["task"])
+        return {"error": full.to_json(), "log": traceback.format_exc()}
+    except Exception as error:  # noqa: BLE001 - a framework may raise anything; it is reported with its name
+        return {"error": describe(error).to_json(), "log": traceback.format_exc()}
+    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+    return {"result": result, "seconds": {"wall": wall, "cpu": cpu}}
+
+
+def task(name: str) -> Callable[..., Any]:
+    """The function that a call names; only those of our own packages can be called."""
+    module, _, function = name.partition(":")
+    if not module.startswith(PACKAGES):
+        raise TaskFailed(f"'{name}' is no task of this toolkit")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def describe(error: BaseException) -> ToolkitError:
+    """An exception that no code of ours foresaw, in one line, with the innermost place of ours that it passed."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return RuntimeMissing(
+            f"the package '{error.name.partition('.')[0]}' is not installed", hint="`toolkit doctor` says what to run."
+        )
+    lines = str(error).strip().splitlines()
+    message = lines[0][:300] if lines else "no message"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [
+        frame for frame in frames if any(part in frame.filename for part in ("/toolkit/", "/exporters/", "/trainers/"))
+    ]
+    place = f" (at {ours[-1].name})" if ours else ""
+    return TaskFailed(f"{type(error).__name__}: {message}{place}")
+
+
+def _take_over_pipes() -> tuple[FileIO, FileIO]:
+    """Keep the pipes for the protocol alone: whatever a framework prints goes to stderr."""
+    requests, replies = FileIO(os.dup(0), "rb"), FileIO(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return requests, replies
+
+
+def _prepare_process() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops its workers
+    faulthandler.enable()
+    with contextlib.suppress(OSError, AttributeError):  # not Linux: then the closed pipe ends the worker
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

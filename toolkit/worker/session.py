@@ -1,0 +1,30 @@
+"""What a task inside a worker may use: a place for what it keeps, and a way to say how far it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Session:
+    """The state of one worker between calls.
+
+    `objects` holds opened models by handle, so that one is loaded once and run many times.
+    """
+
+    send_progress: Callable[[Mapping[str, Any]], None] = lambda _: None
+    objects: dict[str, Any] = field(default_factory=dict)
+    _counter: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def progress(self, fields: Mapping[str, Any]) -> None:
+        """Tell the parent how far the running task is; "stage" names the step."""
+        self.send_progress(fields)
+
+    def keep(self, item: Any) -> str:
+        """Keep an object for later calls; returns its handle."""
+        handle = f"{type(item).__name__}-{next(self._counter)}"
+        self.objects[handle] = item
+        return handle
