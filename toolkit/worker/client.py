@@ -168,13 +168,13 @@ class Worker:
         if resident_memory(self._running.pid) > self.limits.memory:
             raise self._failed(
                 WorkerOutOfMemory,
-                f"the {self.runtime} worker grew past {describe_size(self.limits.memory)} and was stopped ({self._stage})",
-                "Give it more with --memory, or use a smaller batch.",
+                f"the {self.runtime} worker grew past {describe_size(self.limits.memory)} ({self._stage})",
+                "It was stopped. Give it more with --memory, or use a smaller batch.",
             )
         if time.monotonic() > deadline:
             raise self._failed(
                 WorkerTimeout,
-                f"the {self.runtime} worker did not answer in time and was stopped ({self._stage})",
+                f"the {self.runtime} worker did not answer in time ({self._stage}) and was stopped",
                 "Give it more time with --timeout.",
             )
 

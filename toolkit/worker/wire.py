@@ -30,7 +30,7 @@ class Stream(Protocol):
     def write(self, data: memoryview, /) -> int | None: ...
 
 
-class Malformed(Exception):  # noqa: N818 - names what the frame is
+class Malformed(Exception):
     """The other side wrote something that is not a frame."""
 
 
