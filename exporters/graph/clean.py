@@ -1,0 +1,68 @@
+"""Bring a graph into the one form that the importers read.
+
+1. Functions of the model are inlined, so that every node is an operator.
+2. `Constant` nodes become initializers (marked, so that no importer takes them for trained weights).
+3. What only moves integers about is computed now (see `fold`).
+4. `Identity` nodes and nodes whose result nobody uses are removed.
+5. Shapes and dtypes are inferred.
+
+Weights keep their bits and their names: nothing here rounds, fuses or transposes a trained tensor.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from exporters.graph import fold
+
+CONSTANT = "constant"  # key in `Value.meta`: this initializer was written in the graph, it was not trained
+
+
+def clean(model: ir.Model) -> ir.Model:
+    """Clean `model` in place and return it."""
+    for step in (
+        common.InlinePass(),
+        common.RemoveInitializersFromInputsPass(),
+        common.LiftSubgraphInitializersToMainGraphPass(),
+    ):
+        model = step(model).model
+    model = lift_constants(model)
+    fold.fold(model)
+    for step in (
+        common.IdentityEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedFunctionsPass(),
+    ):
+        model = step(model).model
+    return infer_shapes(model)
+
+
+def lift_constants(model: ir.Model) -> ir.Model:
+    """Turn `Constant` nodes into initializers and mark them as constants."""
+    names = {
+        node.outputs[0].name for node in model.graph.all_nodes() if node.op_type == "Constant" and node.domain == ""
+    }
+    for step in (
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.LiftSubgraphInitializersToMainGraphPass(),
+    ):
+        model = step(model).model
+    for name, value in model.graph.initializers.items():
+        if name in names:
+            value.meta[CONSTANT] = True
+    return model
+
+
+def infer_shapes(model: ir.Model) -> ir.Model:
+    """Fill in shapes and dtypes; a graph that ONNX cannot infer keeps what it declares itself."""
+    marked = [name for name, value in model.graph.initializers.items() if value.meta.get(CONSTANT)]
+    try:
+        model = common.ShapeInferencePass(data_prop=True, strict_mode=False)(model).model
+    except (onnx.shape_inference.InferenceError, ir.passes.PassError):
+        return model
+    for name in marked:
+        if name in model.graph.initializers:
+            model.graph.initializers[name].meta[CONSTANT] = True
+    return model

@@ -1,0 +1,88 @@
+"""Rewrite operators that a target lacks by means of the function bodies that ONNX itself defines for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import onnx_ir as ir
+from onnx import defs
+from onnx_ir.passes import common
+
+DEEPEST = 8  # bodies may hold operators that are themselves expanded; ONNX nests them three deep
+
+
+def expand(model: ir.Model, lacks: Callable[[ir.Node, ir.Model], bool]) -> ir.Model:
+    """Inline ONNX's body of every operator for which `lacks(node, model)`; those without a body stay as they are."""
+    for _ in range(DEEPEST):
+        nodes = [node for node in model.graph.all_nodes() if lacks(node, model)]
+        bodies = [(node, body) for node in nodes if (body := _body(node, model)) is not None]
+        if not bodies:
+            return model
+        for index, (node, body) in enumerate(bodies):
+            _call(model, node, body, index)
+        model = common.InlinePass()(model).model
+    return model
+
+
+def _call(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, index: int) -> None:
+    """Make `node` a call of its own copy of `body`: bodies may depend on the types of a node's inputs."""
+    body.domain = "toolkit.expanded"
+    body.name = f"{node.op_type}_{index}"
+    for entry in body.opset_import:
+        if entry.domain == "":
+            entry.version = model.opset_imports[""]
+    function = ir.from_proto(body)
+    model.functions[function.identifier()] = function
+    model.opset_imports["toolkit.expanded"] = 1
+    node.domain, node.op_type = body.domain, body.name
+
+
+def _body(node: ir.Node, model: ir.Model) -> onnx.FunctionProto | None:
+    opset = model.opset_imports.get(node.domain, 0)
+    try:
+        schema = defs.get_schema(node.op_type, opset, node.domain)
+    except defs.SchemaError:
+        return None
+    if schema.has_context_dependent_function:
+        return _context_dependent_body(schema, node, opset)
+    if schema.has_function:
+        body = onnx.FunctionProto()
+        body.CopyFrom(_newest_body(schema, opset))
+        return body
+    return None
+
+
+def _newest_body(schema: defs.OpSchema, opset: int) -> onnx.FunctionProto:
+    versions = [version for version in schema.function_opset_versions if version <= opset]
+    if versions:
+        body = onnx.FunctionProto()
+        body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
+        return body
+    return schema.function_body
+
+
+def _context_dependent_body(schema: defs.OpSchema, node: ir.Node, opset: int) -> onnx.FunctionProto | None:
+    proto = ir.to_proto(node)
+    types = [_type(value) for value in node.inputs]
+    if any(kind is None for kind in types):
+        return None
+    versions = [version for version in schema.context_dependent_function_opset_versions if version <= opset]
+    if not versions:
+        return None
+    body = onnx.FunctionProto()
+    encoded = [kind for kind in types if kind is not None]
+    body.ParseFromString(
+        schema.get_context_dependent_function_with_opset_version(max(versions), proto.SerializeToString(), encoded)
+    )
+    return body
+
+
+def _type(value: ir.Value | None) -> bytes | None:
+    if value is None:
+        return onnx.TypeProto().SerializeToString()
+    if value.type is None:
+        return None
+    proto = ir.serde.serialize_value(value).type
+    encoded: bytes = proto.SerializeToString()
+    return encoded

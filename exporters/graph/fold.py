@@ -1,0 +1,97 @@
+"""Compute what depends on constants alone and only moves data or counts.
+
+Folded are operators of `MOVES` when every input is known and the result is made of integers or booleans (shapes, axes,
+indices), and `ConstantOfShape`, which some models use as a compressed weight. Floating-point results are left alone:
+weights must stay bit-equal to the source, under the source's names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx.reference.ops import load_op
+
+MOVES = frozenset(
+    "Add And Cast Concat ConstantOfShape Div Equal Expand Flatten Gather GatherElements Greater Identity Less Max Min "
+    "Mod Mul Neg Not Or Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape ScatterND Shape Size Slice Squeeze "
+    "Sub Tile Transpose Unsqueeze Where".split()
+)
+ALWAYS = frozenset({"ConstantOfShape"})
+LARGEST = 1 << 28  # elements; a larger ConstantOfShape stays an operator
+
+
+def fold(model: ir.Model) -> None:
+    """Replace foldable nodes of `model` by initializers, in place."""
+    opset = model.opset_imports.get("", 1)
+    graph = model.graph
+    for node in list(graph):
+        if node.domain == "" and node.op_type in MOVES and len(node.outputs) == 1:
+            result = _result(node, opset)
+            if result is not None:
+                _replace(graph, node, result)
+
+
+def _result(node: ir.Node, opset: int) -> Any:
+    inputs = [_known(value) for value in node.inputs]
+    if node.op_type == "Shape":
+        return _static_shape(node)
+    if any(known is None and value is not None for known, value in zip(inputs, node.inputs, strict=True)):
+        return None
+    if not _foldable(node, inputs):
+        return None
+    attributes = {name: _plain(attribute) for name, attribute in node.attributes.items()}
+    kind = load_op("", node.op_type, opset)
+    result = kind.eval(*inputs, **attributes)
+    result = np.asarray(result[0] if isinstance(result, tuple) else result)
+    return result if node.op_type in ALWAYS or result.dtype.kind in "iub" else None
+
+
+def _foldable(node: ir.Node, inputs: list[Any]) -> bool:
+    if node.op_type == "ConstantOfShape":
+        return bool(np.prod(inputs[0]) <= LARGEST)
+    if node.op_type == "Cast":
+        return node.attributes["to"].as_int() in _INTEGERS
+    moves_floats = any(known is not None and known.dtype.kind not in "iub" for known in inputs)
+    return not moves_floats
+
+
+_INTEGERS = frozenset(
+    int(dtype)
+    for dtype in (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.INT8, ir.DataType.UINT8)
+)
+
+
+def _static_shape(node: ir.Node) -> Any:
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    if shape is None or not shape.is_static():
+        return None
+    start = node.attributes["start"].as_int() if "start" in node.attributes else 0
+    end = node.attributes["end"].as_int() if "end" in node.attributes else len(shape)
+    return np.array(shape.numpy()[start:end], np.int64)
+
+
+def _known(value: ir.Value | None) -> Any:
+    if value is None or value.const_value is None or value.is_graph_input() or not value.is_initializer():
+        return None
+    return value.const_value.numpy()
+
+
+def _plain(attribute: ir.Attr) -> Any:
+    if attribute.type == ir.AttributeType.TENSOR:
+        return ir.to_proto(attribute.as_tensor())
+    return attribute.value
+
+
+def _replace(graph: ir.Graph, node: ir.Node, array: Any) -> None:
+    old = node.outputs[0]
+    tensor = ir.tensor(array, name=old.name)
+    new = ir.Value(name=old.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    new.meta["constant"] = node.op_type != "ConstantOfShape"
+    if old.is_graph_output():
+        return  # a graph's output keeps its node: an initializer would have to be renamed
+    old.name = f"{old.name}.folded"
+    ir.convenience.replace_all_uses_with(old, new)
+    graph.remove(node, safe=True)
+    graph.register_initializer(new)

@@ -1,0 +1,146 @@
+"""One table per target: which function stands for which ONNX operator, from which opset on."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import onnx_ir as ir
+
+from toolkit.errors import InvalidGraph, UnsupportedOperator
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A function that stands for `name` from opset `since` on, giving `outputs` results (None: as many as the node).
+
+    `layout` names the rule by which the function copes with permuted tensors (see `exporters.graph.layout`).
+    """
+
+    name: str
+    since: int
+    function: Callable[..., Any]
+    domain: str = ""
+    outputs: int | None = 1
+    layout: str = "source"
+
+    @cached_property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """Name -> parameter, the annotations evaluated: inputs first, then attributes."""
+        hints = typing.get_type_hints(self.function)
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in parameters}
+
+
+class OperatorTable:
+    """Operators of one target, looked up by name, domain and opset.
+
+    Args:
+        target: the target as messages call it, such as "PyTorch".
+        ceiling: the newest opset whose operators the table's functions were checked against.
+        advice: what a user can do when an operator is missing.
+    """
+
+    def __init__(self, target: str, ceiling: int, advice: str | None = None) -> None:
+        self.target = target
+        self.ceiling = ceiling
+        self.advice = advice
+        self._operators: dict[tuple[str, str], list[Operator]] = {}
+
+    def op(
+        self, name: str, *, since: int, domain: str = "", outputs: int | None = 1, layout: str = "source"
+    ) -> Callable[[Function], Function]:
+        """Register the decorated function for `name`, from opset `since` until the next one registered.
+
+        An operator whose further outputs cost time has one function per number of outputs that a node uses.
+        """
+
+        def register(function: Function) -> Function:
+            self.add(Operator(name, since, function, domain, outputs, layout))
+            return function
+
+        return register
+
+    def add(self, operator: Operator) -> None:
+        rows = self._operators.setdefault((operator.domain, operator.name), [])
+        if any((row.since, row.outputs) == (operator.since, operator.outputs) for row in rows):
+            raise ValueError(
+                f"{operator.name} since opset {operator.since} is already registered for {self.target}: "
+                f"{operator.function.__name__} would be its second function"
+            )
+        rows.append(operator)
+
+    def __iter__(self) -> Iterator[Operator]:
+        for rows in self._operators.values():
+            yield from rows
+
+    def lookup(self, name: str, opset: int, domain: str = "", outputs: int = 1) -> Operator | None:
+        """The newest function whose `since` is at most `opset`, and that gives at least `outputs` results."""
+        rows = [row for row in self._operators.get((domain, name), []) if row.since <= opset]
+        newest = max((row.since for row in rows), default=0)
+        fitting = [row for row in rows if row.since == newest and (row.outputs is None or row.outputs >= outputs)]
+        return min(fitting, key=lambda row: row.outputs or 0, default=None)
+
+    def lookup_node(self, node: ir.Node, model: ir.Model) -> Operator | None:
+        return self.lookup(node.op_type, model.opset_imports.get(node.domain, 0), node.domain, used_outputs(node))
+
+    def missing(self, model: ir.Model) -> list[ir.Node]:
+        """All nodes of the model, subgraphs included, that this table has no function for."""
+        return [node for node in model.graph.all_nodes() if self.lookup_node(node, model) is None]
+
+    def require(self, model: ir.Model, where: str) -> None:
+        """Raise UnsupportedOperator listing all missing operators at once, or InvalidGraph above the ceiling."""
+        opset = model.opset_imports.get("", 0)
+        if opset > self.ceiling:
+            raise UnsupportedOperator(
+                f"opset {opset} is above {self.ceiling}, the newest that the {self.target} importer knows",
+                where=where,
+                hint="Write the model at an older opset, for instance with onnx.version_converter.",
+            )
+        missing = self.missing(model)
+        if missing:
+            raise self._unsupported(missing, model, where)
+
+    def _unsupported(self, nodes: list[ir.Node], model: ir.Model, where: str) -> UnsupportedOperator:
+        first = nodes[0]
+        others: dict[str, list[str]] = {}
+        for node in nodes[1:]:
+            others.setdefault(f"{_title(node)} (opset {model.opset_imports[node.domain]})", []).append(_name(node))
+        more = "".join(f"\n  also {title} at {_list(names)}" for title, names in others.items())
+        opset = model.opset_imports[first.domain]
+        return UnsupportedOperator(
+            f"{_title(first)} (opset {opset}) has no {self.target} form{'.' if not more else f';{more}'}",
+            where=f"{where}, node '{_name(first)}'",
+            hint=self.advice,
+        )
+
+
+def used_outputs(node: ir.Node) -> int:
+    """How many outputs of a node somebody reads: one more than the index of the last one used, and at least one."""
+    used = [i for i, value in enumerate(node.outputs) if value.uses() or value.is_graph_output()]
+    return max(used, default=0) + 1
+
+
+def opset_of(node: ir.Node, model: ir.Model, where: str) -> int:
+    if node.domain not in model.opset_imports:
+        raise InvalidGraph(f"the model imports no opset for domain '{node.domain}'", where=where)
+    return model.opset_imports[node.domain]
+
+
+def _title(node: ir.Node) -> str:
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+def _name(node: ir.Node) -> str:
+    return node.name or f"-> {node.outputs[0].name}"
+
+
+def _list(names: list[str], most: int = 3) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,22 @@
+"""Rebuild an ONNX model as a PyTorch module that can be scripted, fine-tuned, moved and printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir
+    import torch
+
+
+def build(model: str | Path | onnx.ModelProto | onnx_ir.Model) -> torch.fx.GraphModule:
+    """Rebuild `model`, whose inputs and outputs come in the graph's order, positionally.
+
+    A single output comes bare, several as a tuple. Weights are named after the source; where a name had to change,
+    `module.meta["source_names"]` maps the new name to the old one. Raises InvalidGraph and UnsupportedOperator.
+    """
+    from exporters.onnx_to_torch import builder
+
+    return builder.build(model)

@@ -1,0 +1,156 @@
+"""Turn a cleaned graph into an `fx.GraphModule` whose nodes call the functions of the operator table."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import torch
+from onnx import defs
+from torch import Tensor, fx, nn
+
+from exporters.graph import clean, expand, read
+from exporters.graph.operator_table import Operator, used_outputs
+from exporters.graph.signature import identifier
+from exporters.onnx_to_torch import convert
+from exporters.onnx_to_torch.dtypes import dtype_of, tensor_of
+from exporters.onnx_to_torch.elementwise import cast_like
+from exporters.onnx_to_torch.operators import TORCH
+from exporters.onnx_to_torch.weights import Weights
+
+# An input whose parameter is annotated so must be a Python value: initializers are handed over as one, what is
+# computed at run time goes through the function.
+PYTHON_VALUES: dict[Any, tuple[Callable[[Tensor], Any], Callable[[list[Any]], Any]]] = {
+    list[int]: (convert.to_ints, lambda values: [int(value) for value in values]),
+    list[float]: (convert.to_floats, lambda values: [float(value) for value in values]),
+    int: (convert.to_int, lambda values: int(values[0])),
+    float: (convert.to_float, lambda values: float(values[0])),
+    bool: (convert.to_bool, lambda values: bool(values[0])),
+}
+PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
+
+LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
+
+
+def build(model: str | Path | onnx.ModelProto | ir.Model) -> fx.GraphModule:
+    where = read.name_of(model)
+    graph_model = prepare(read.read(model))
+    TORCH.require(graph_model, where)
+    return Builder(graph_model, where).build()
+
+
+def prepare(model: ir.Model) -> ir.Model:
+    """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own."""
+    model = clean.clean(model)
+    if TORCH.missing(model):
+        model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))
+    return model
+
+
+class Builder:
+    """Holds the fx graph while it grows; `values` maps what is computed to the fx node that computes it."""
+
+    def __init__(self, model: ir.Model, where: str) -> None:
+        self.model = model
+        self.where = where
+        self.root = nn.Module()
+        self.weights = Weights(self.root)
+        self.graph = fx.Graph()
+        self.values: dict[ir.Value, fx.Node] = {}
+
+    def build(self) -> fx.GraphModule:
+        source = self.model.graph
+        for value in source.inputs:
+            self.values[value] = self._placeholder(value)
+        self.anchor = self._anchor()
+        for node in source:
+            self._add(node)
+        results = [self._value(value) for value in source.outputs]
+        self.graph.output(results[0] if len(results) == 1 else tuple(results))
+        module = fx.GraphModule(self.root, self.graph, class_name=identifier(source.name or "Model"))
+        module.meta["source_names"] = self.weights.source_names
+        module.train(False)
+        return module
+
+    def _placeholder(self, value: ir.Value) -> fx.Node:
+        node = self.graph.placeholder(identifier(value.name or "input"))
+        node.type = list[Tensor] if isinstance(value.type, ir.SequenceType) else None
+        return node
+
+    def _anchor(self) -> ir.Value | None:
+        """A float32 weight, whose dtype tells a `Cast` to float32 what the module works in after `.double()`."""
+        initializers = self.model.graph.initializers.values()
+        return next((value for value in initializers if value.dtype == ir.DataType.FLOAT and value.uses()), None)
+
+    def _value(self, value: ir.Value) -> fx.Node:
+        if value not in self.values:
+            self.values[value] = self.graph.get_attr(self.weights.path(value))
+        return self.values[value]
+
+    def _add(self, node: ir.Node) -> None:
+        row = TORCH.lookup_node(node, self.model)
+        assert row is not None, "OperatorTable.require was not called"
+        call = self._call(node, row)
+        if row.outputs == 1:
+            self.values[node.outputs[0]] = call
+            return
+        for index, value in enumerate(node.outputs[: used_outputs(node)]):
+            if value.uses() or value.is_graph_output():
+                self.values[value] = self.graph.call_function(operator.getitem, (call, index))
+
+    def _call(self, node: ir.Node, row: Operator) -> fx.Node:
+        if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT and self.anchor:
+            return self.graph.call_function(cast_like, (self._value(node.inputs[0]), self._value(self.anchor)))
+        parameters = row.parameters
+        keywords = self._attributes(node, parameters)
+        if "outputs" in parameters:
+            keywords["outputs"] = len(node.outputs)
+        return self.graph.call_function(row.function, self._inputs(node, row), keywords)
+
+    def _inputs(self, node: ir.Node, row: Operator) -> tuple[Any, ...]:
+        parameters = list(row.parameters.values())
+        given = list(node.inputs)
+        while given and given[-1] is None:
+            given.pop()
+        variadic = _variadic_position(node, self.model)
+        head = given if variadic is None else given[:variadic]
+        arguments = [self._argument(value, p.annotation) for value, p in zip(head, parameters, strict=False)]
+        if variadic is not None:
+            arguments.append([self._argument(value, Tensor) for value in given[variadic:]])
+        return tuple(arguments)
+
+    def _argument(self, value: ir.Value | None, annotation: Any) -> Any:
+        if value is None or annotation not in PYTHON_VALUES:
+            return None if value is None else self._value(value)
+        at_run_time, from_constant = PYTHON_VALUES[annotation]
+        if value.is_initializer() and value.const_value is not None:
+            return from_constant(value.const_value.numpy().reshape(-1).tolist())
+        return self.graph.call_function(at_run_time, (self._value(value),))
+
+    def _attributes(self, node: ir.Node, parameters: dict[str, Any]) -> dict[str, Any]:
+        wanted = {name: a for name, a in node.attributes.items() if name not in LEGACY_ATTRIBUTES}
+        return {name: self._attribute(a, node, parameters[name].annotation) for name, a in wanted.items()}
+
+    def _attribute(self, attribute: ir.Attr, node: ir.Node, annotation: Any) -> Any:
+        if attribute.type == ir.AttributeType.TENSOR:
+            name = f"{node.outputs[0].name}.{attribute.name}"
+            return self.graph.get_attr(self.weights.add(name, tensor_of(attribute.as_tensor())))
+        if annotation in (torch.dtype, torch.dtype | None):
+            return dtype_of(attribute.as_int(), f"{self.where}, node '{node.name}'")
+        value = attribute.value
+        return list(value) if isinstance(value, tuple) else value
+
+
+def _variadic_position(node: ir.Node, model: ir.Model) -> int | None:
+    """Where a node's variadic inputs start, if its operator has any."""
+    try:
+        schema = defs.get_schema(node.op_type, model.opset_imports[node.domain], node.domain)
+    except defs.SchemaError:
+        return None
+    kinds = [formal.option for formal in schema.inputs]
+    variadic = defs.OpSchema.FormalParameterOption.Variadic
+    return kinds.index(variadic) if variadic in kinds else None

@@ -1,0 +1,57 @@
+"""ONNX's element types as torch's, and arrays of them as tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from toolkit.errors import InvalidGraph
+
+DTYPES = {
+    ir.DataType.FLOAT: torch.float32,
+    ir.DataType.DOUBLE: torch.float64,
+    ir.DataType.FLOAT16: torch.float16,
+    ir.DataType.BFLOAT16: torch.bfloat16,
+    ir.DataType.BOOL: torch.bool,
+    ir.DataType.INT8: torch.int8,
+    ir.DataType.INT16: torch.int16,
+    ir.DataType.INT32: torch.int32,
+    ir.DataType.INT64: torch.int64,
+    ir.DataType.UINT8: torch.uint8,
+    ir.DataType.UINT16: torch.uint16,
+    ir.DataType.UINT32: torch.uint32,
+    ir.DataType.UINT64: torch.uint64,
+    ir.DataType.COMPLEX64: torch.complex64,
+    ir.DataType.COMPLEX128: torch.complex128,
+    ir.DataType.FLOAT8E4M3FN: torch.float8_e4m3fn,
+    ir.DataType.FLOAT8E4M3FNUZ: torch.float8_e4m3fnuz,
+    ir.DataType.FLOAT8E5M2: torch.float8_e5m2,
+    ir.DataType.FLOAT8E5M2FNUZ: torch.float8_e5m2fnuz,
+    # torch has no integers of four bits: they are held in eight
+    ir.DataType.INT4: torch.int8,
+    ir.DataType.UINT4: torch.uint8,
+}
+
+# NumPy has no name of its own for these; their bits travel as integers of the same width.
+_BITS = {torch.bfloat16: np.int16, torch.float8_e4m3fn: np.uint8, torch.float8_e4m3fnuz: np.uint8,
+         torch.float8_e5m2: np.uint8, torch.float8_e5m2fnuz: np.uint8}  # fmt: skip
+
+
+def dtype_of(number: int, where: str) -> torch.dtype:
+    """The torch dtype for a value of TensorProto.DataType."""
+    kind = ir.DataType(number)
+    if kind not in DTYPES:
+        raise InvalidGraph(f"PyTorch has no tensors of type {kind.name}", where=where)
+    return DTYPES[kind]
+
+
+def tensor_of(tensor: ir.TensorProtocol) -> torch.Tensor:
+    """A copy of `tensor` with the same bits."""
+    dtype = dtype_of(tensor.dtype, f"initializer '{tensor.name}'")
+    array = np.array(tensor.numpy(), copy=True, order="C")
+    if dtype in _BITS:
+        return torch.from_numpy(array.view(_BITS[dtype])).view(dtype)
+    if tensor.dtype in (ir.DataType.INT4, ir.DataType.UINT4):
+        array = array.astype(np.int8 if tensor.dtype == ir.DataType.INT4 else np.uint8)
+    return torch.from_numpy(array)

@@ -1,0 +1,166 @@
+"""Operators on one tensor, element by element, that are no activations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from exporters.onnx_to_torch.integers import wide
+from exporters.onnx_to_torch.table import TORCH
+
+
+@TORCH.op("Abs", since=1)
+def absolute(X: Tensor) -> Tensor:
+    if X.is_floating_point() or X.is_signed():
+        return torch.abs(X)
+    return X
+
+
+@TORCH.op("Neg", since=1)
+def neg(X: Tensor) -> Tensor:
+    return torch.neg(X)
+
+
+@TORCH.op("Sqrt", since=1)
+def sqrt(X: Tensor) -> Tensor:
+    return torch.sqrt(X)
+
+
+@TORCH.op("Reciprocal", since=1)
+def reciprocal(X: Tensor) -> Tensor:
+    return torch.reciprocal(X)
+
+
+@TORCH.op("Exp", since=1)
+def exp(input: Tensor) -> Tensor:
+    return torch.exp(input)
+
+
+@TORCH.op("Log", since=1)
+def log(input: Tensor) -> Tensor:
+    return torch.log(input)
+
+
+@TORCH.op("Erf", since=9)
+def erf(input: Tensor) -> Tensor:
+    return torch.erf(input.to(torch.float64)).to(input.dtype) if not input.is_floating_point() else torch.erf(input)
+
+
+@TORCH.op("Ceil", since=1)
+def ceil(X: Tensor) -> Tensor:
+    return torch.ceil(X)
+
+
+@TORCH.op("Floor", since=1)
+def floor(X: Tensor) -> Tensor:
+    return torch.floor(X)
+
+
+@TORCH.op("Round", since=11)
+def round_half_even(X: Tensor) -> Tensor:
+    """ONNX Round: halves go to the even neighbour, as in torch."""
+    return torch.round(X)
+
+
+@TORCH.op("Sign", since=9)
+def sign(input: Tensor) -> Tensor:
+    return torch.sign(wide(input)).to(input.dtype)
+
+
+@TORCH.op("Sin", since=7)
+def sin(input: Tensor) -> Tensor:
+    return torch.sin(input)
+
+
+@TORCH.op("Cos", since=7)
+def cos(input: Tensor) -> Tensor:
+    return torch.cos(input)
+
+
+@TORCH.op("Tan", since=7)
+def tan(input: Tensor) -> Tensor:
+    return torch.tan(input)
+
+
+@TORCH.op("Asin", since=7)
+def asin(input: Tensor) -> Tensor:
+    return torch.asin(input)
+
+
+@TORCH.op("Acos", since=7)
+def acos(input: Tensor) -> Tensor:
+    return torch.acos(input)
+
+
+@TORCH.op("Atan", since=7)
+def atan(input: Tensor) -> Tensor:
+    return torch.atan(input)
+
+
+@TORCH.op("Sinh", since=9)
+def sinh(input: Tensor) -> Tensor:
+    return torch.sinh(input)
+
+
+@TORCH.op("Cosh", since=9)
+def cosh(input: Tensor) -> Tensor:
+    return torch.cosh(input)
+
+
+@TORCH.op("Asinh", since=9)
+def asinh(input: Tensor) -> Tensor:
+    return torch.asinh(input)
+
+
+@TORCH.op("Acosh", since=9)
+def acosh(input: Tensor) -> Tensor:
+    return torch.acosh(input)
+
+
+@TORCH.op("Atanh", since=9)
+def atanh(input: Tensor) -> Tensor:
+    return torch.atanh(input)
+
+
+@TORCH.op("Identity", since=1)
+def identity(input: Tensor) -> Tensor:
+    return input
+
+
+@TORCH.op("Dropout", since=1)
+def dropout_1(data: Tensor, ratio: float = 0.5, is_test: int = 0) -> Tensor:
+    """ONNX Dropout at inference, which is how opsets below 12 are run here."""
+    return data
+
+
+@TORCH.op("Dropout", since=1, outputs=2)
+def dropout_1_with_mask(data: Tensor, ratio: float = 0.5, is_test: int = 0) -> tuple[Tensor, Tensor]:
+    return data, torch.ones_like(data, dtype=torch.bool)
+
+
+@TORCH.op("Dropout", since=12)
+def dropout(data: Tensor, ratio: float = 0.5, training_mode: bool = False, seed: int | None = None) -> Tensor:
+    """ONNX Dropout: the identity, unless the graph itself asks for training mode."""
+    return torch.nn.functional.dropout(data, ratio, training_mode)
+
+
+@TORCH.op("Dropout", since=12, outputs=2)
+def dropout_with_mask(
+    data: Tensor, ratio: float = 0.5, training_mode: bool = False, seed: int | None = None
+) -> tuple[Tensor, Tensor]:
+    kept = torch.ones_like(data, dtype=torch.bool)
+    if training_mode:
+        kept = torch.rand_like(data) >= ratio
+        return torch.where(kept, data / (1.0 - ratio), torch.zeros_like(data)), kept
+    return data, kept
+
+
+@TORCH.op("Cast", since=6)
+def cast(input: Tensor, to: torch.dtype, saturate: int = 1, round_mode: str = "up") -> Tensor:
+    """ONNX Cast. To float32, the builder calls `cast_like` with a weight, so that `module.double()` is followed."""
+    return input.to(to)
+
+
+@TORCH.op("CastLike", since=15)
+def cast_like(input: Tensor, target_type: Tensor, saturate: int = 1, round_mode: str = "up") -> Tensor:
+    return input.to(target_type.dtype)

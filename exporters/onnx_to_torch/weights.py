@@ -1,0 +1,88 @@
+"""Where an initializer lives in the module: a trained parameter or a buffer, under the source's own name."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from exporters.graph.clean import CONSTANT
+from exporters.onnx_to_torch.dtypes import tensor_of
+
+# Inputs that hold what training observed, not what it learned: operator -> their positions.
+STATISTICS = {"BatchNormalization": (3, 4)}
+
+
+class Weights:
+    """The initializers of one graph, put into `root` when they are first asked for."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self.root = root
+        self.source_names: dict[str, str] = {}
+        self._paths: dict[str, str] = {}
+
+    def path(self, value: ir.Value) -> str:
+        """The dotted name under which `value` lives in the module; several uses share one tensor."""
+        name = value.name or ""
+        if name not in self._paths:
+            assert value.const_value is not None
+            self._paths[name] = self.add(name, tensor_of(value.const_value), trained=is_trained(value))
+        return self._paths[name]
+
+    def add(self, name: str, tensor: torch.Tensor, *, trained: bool = False) -> str:
+        """Register `tensor` and return its dotted name, which is `name` wherever Python allows it."""
+        parts = _parts(name)
+        path = self._free(parts)
+        if path != name:
+            self.source_names[path] = name
+        *folders, leaf = path.split(".")
+        owner = self.root
+        for folder in folders:
+            if folder not in owner._modules:  # noqa: SLF001 - getattr would also find a module's own methods
+                owner.add_module(folder, nn.Module())
+            owner = owner.get_submodule(folder)
+        if trained:
+            owner.register_parameter(leaf, nn.Parameter(tensor))
+        else:
+            owner.register_buffer(leaf, tensor)
+        return path
+
+    def _free(self, parts: list[str]) -> str:
+        """The parts joined by dots, or by underscores where a folder of that name would be a tensor or a method."""
+        owner: nn.Module | None = self.root
+        for part in parts[:-1]:
+            if owner is None:
+                break
+            if part not in owner._modules and hasattr(owner, part):  # noqa: SLF001 - see above
+                parts = ["_".join(parts)]
+                break
+            owner = owner._modules.get(part)  # noqa: SLF001 - see above
+        path = ".".join(parts)
+        while self._taken(path):
+            path += "_"
+        return path
+
+    def _taken(self, path: str) -> bool:
+        *folders, leaf = path.split(".")
+        owner: nn.Module | None = self.root
+        for folder in folders:
+            owner = owner._modules.get(folder) if owner is not None else None  # noqa: SLF001 - see above
+        return hasattr(owner if owner is not None else nn.Module(), leaf)
+
+
+def is_trained(value: ir.Value) -> bool:
+    """Floating-point arrays are trained weights, unless they are written in the graph, scalars, or statistics."""
+    tensor = value.const_value
+    if tensor is None or not tensor.dtype.is_floating_point() or value.meta.get(CONSTANT) or not tensor.shape:
+        return False
+    uses = [(use.node.op_type, use.idx) for use in value.uses()]
+    return not any(index in STATISTICS.get(operator, ()) for operator, index in uses)
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a dotted name, each made of letters, digits and underscores, none a Python keyword."""
+    parts = [re.sub(r"\W", "_", part, flags=re.ASCII) or "_" for part in name.split(".")]
+    return [f"{part}_" if keyword.iskeyword(part) else part for part in parts]

@@ -1,0 +1,127 @@
+"""Run ONNX's node cases through the PyTorch importer, eager and scripted-saved-reloaded; prints JSON.
+
+A process of its own, so that torch and TensorFlow never meet: `python tests/importers/torch_suite.py [NAME-PART ...]`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from exporters import onnx_to_torch
+from exporters.graph.clean import clean
+from exporters.graph.read import read
+from exporters.onnx_to_torch.operators import TORCH
+from tests.importers.cases import Case, node_cases
+from tests.importers.compare import difference
+
+BITS = {torch.bfloat16: (torch.int16, ml_dtypes.bfloat16), torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
+        torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
+        torch.float8_e4m3fnuz: (torch.uint8, ml_dtypes.float8_e4m3fnuz),
+        torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz)}  # fmt: skip
+TORCH_BITS = {np.dtype(array): (bits, dtype) for dtype, (bits, array) in BITS.items()}
+NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8}
+
+
+def to_torch(value: Any) -> Any:
+    if isinstance(value, list):
+        return [to_torch(item) for item in value]
+    array = np.array(value, copy=True)
+    if array.dtype in TORCH_BITS:
+        bits, dtype = TORCH_BITS[array.dtype]
+        return torch.from_numpy(array.view(f"i{array.itemsize}" if bits == torch.int16 else np.uint8)).view(dtype)
+    return torch.from_numpy(array.astype(NARROW.get(array.dtype, array.dtype)))
+
+
+def to_numpy(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [to_numpy(item) for item in value]
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach()
+    if value.dtype in BITS:
+        bits, array = BITS[value.dtype]
+        return value.contiguous().view(bits).numpy().view(array)
+    return value.numpy()
+
+
+def wanted_of(value: Any) -> Any:
+    if isinstance(value, list):
+        return [wanted_of(item) for item in value]
+    if value is None:
+        return None
+    array = np.asarray(value)
+    return array.astype(NARROW.get(array.dtype, array.dtype))
+
+
+def run(module: Any, case: Case) -> str:
+    for inputs, outputs in case.data:
+        with torch.no_grad():
+            actual = module(*map(to_torch, inputs))
+        actual = list(actual) if isinstance(actual, tuple) else [actual]
+        found = difference(to_numpy(actual), wanted_of(list(outputs)), case.rtol, case.atol)
+        if found:
+            return found
+    return "ok"
+
+
+def attempt(function: Any, *arguments: Any) -> tuple[Any, str]:
+    """The result, or the error in one line."""
+    try:
+        return function(*arguments), "ok"
+    except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        text = next((line for line in lines if "Error" in line), lines[0] if lines else "")
+        return None, f"{type(error).__name__}: {text.strip()[:160]}"
+
+
+def scripted(module: torch.nn.Module) -> Any:
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(module), buffer)
+    buffer.seek(0)
+    return torch.jit.load(buffer)
+
+
+def results(case: Case) -> dict[str, str]:
+    module, eager = attempt(onnx_to_torch.build, case.model)
+    if module is None:
+        return {"eager": eager, "scripted": "not built"}
+    outcome, error = attempt(run, module, case)
+    row = {"eager": outcome or error}
+    script, error = attempt(scripted, module)
+    if script is not None:
+        outcome, error = attempt(run, script, case)
+        error = outcome or error
+    return row | {"scripted": error}
+
+
+def covered(model: onnx.ModelProto) -> bool:
+    """Whether the table has every operator of the case, without ONNX's own function bodies."""
+    try:
+        return not TORCH.missing(clean(read(model)))
+    except Exception:  # noqa: BLE001 - a model that cannot be read is not covered
+        return False
+
+
+def main(parts: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    cases = [case for case in node_cases() if not parts or any(part in case.name for part in parts)]
+    rows = {case.name: results(case) | {"operators": sorted(case.operators)} for case in cases}
+    json.dump(rows, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
