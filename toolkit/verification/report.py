@@ -78,8 +78,8 @@ class OutputComparison:
 
     `noise_ratio` is R, the export's error against the float64 truth in units of the source's own error, pooled over
     inputs; `worst_ratio` is that of the worst single input. Both are None where outputs are compared exactly
-    (integers, booleans, strings, exact arithmetic). `agree` of `count` inputs have the same largest class; `ties` of the
-    others have a margin below the source's own noise. `errors` is the distribution of the per-input ratio.
+    (integers, booleans, strings, exact arithmetic). `agree` of `count` inputs have the same largest class; `ties` of
+    the others have a margin below the source's own noise. `errors` is the distribution of the per-input ratio.
     """
 
     name: str
@@ -266,11 +266,14 @@ def _row(data: Mapping[str, Any]) -> Row:
             "notes": tuple(fields["notes"]),
             "lenses": tuple(Lens(**lens) for lens in fields["lenses"]),
             "outputs": tuple(_output(output) for output in outputs),
-            "latency": Latency(**{k: tuple(v) if isinstance(v, list) else v for k, v in latency.items()})
-            if latency
-            else None,
+            "latency": _latency(latency) if latency else None,
         }
     )
+
+
+def _latency(data: Mapping[str, Any]) -> Latency:
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    return Latency(**fields)
 
 
 def _output(data: Mapping[str, Any]) -> OutputComparison:

@@ -1,0 +1,43 @@
+"""Example values for a signature, to trace with and to learn output shapes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from toolkit.signature import Signature, TensorSpec
+
+# Sizes for dynamic dimensions: two of each, all different, never 1 (which specialises), none likely as a real size.
+_FIRST, _SECOND = 2, 3
+
+
+def sizes(signature: Signature, step: int) -> dict[str, int]:
+    """A size for each symbol: batch 2, other symbols larger and pairwise different; `step` 1 gives a second set."""
+    chosen = {}
+    for index, symbol in enumerate(signature.symbols):
+        size = (_FIRST, _SECOND)[step] if index == 0 else 5 + 4 * index + step
+        limit = signature.limit(symbol)
+        chosen[symbol] = min(size, limit) if limit else size
+    return chosen
+
+
+def arrays(signature: Signature, concrete: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays of the signature's inputs by name: standard normal floats, integers 0 and 1, booleans."""
+    generator = np.random.default_rng(seed)
+    return {spec.name: _array(spec, concrete, generator) for spec in signature.inputs}
+
+
+def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.Generator) -> np.ndarray[Any, Any]:
+    from toolkit.worker.wire import dtype_of
+
+    shape = spec.with_sizes(concrete)
+    if spec.dtype == "string":
+        return np.full(shape, "text", dtype=object)
+    if spec.dtype == "bool":
+        return generator.integers(0, 2, shape).astype(bool)
+    dtype = dtype_of(spec.dtype)
+    if spec.dtype.startswith(("int", "uint")):
+        return generator.integers(0, 2, shape).astype(dtype)
+    return generator.standard_normal(shape).astype(dtype)

@@ -1,0 +1,188 @@
+"""PyTorch modules: from a factory, a pickle of the user's own, weights with a factory, or an object in this process."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from exporters.sources import examples, factory
+from exporters.sources.source import Source
+from toolkit.contract import Contract
+from toolkit.errors import BadInput, FactoryFailed
+from toolkit.runtime.torchscript_runner import TorchRunner, arguments, spec_of, to_tensor
+from toolkit.signature import BATCH, Dim, Signature, Structure, flatten, leaves
+
+
+class TorchModuleRunner(TorchRunner):
+    """An eager nn.Module. `build` is called on entry, after PyTorch is imported, and returns module and examples."""
+
+    def __init__(
+        self, source: Source, build: Callable[[Any], tuple[Any, Any]], device: str, threads: int | None
+    ) -> None:
+        super().__init__(device=device, threads=threads)
+        self.source = source
+        self._build = build
+
+    def __enter__(self) -> Self:
+        place = self._enter_torch()
+        module, example = self._build(self._torch)
+        if not isinstance(module, self._torch.nn.Module):
+            raise factory.wrong_type(self.source.name, module, "torch.nn.Module")
+        self.was_training = any(part.training for part in module.modules())
+        self.module = module.to(place).eval()
+        inputs = self.source.declared_inputs() or self._inputs_of(example)
+        self.contract = Contract.from_json(self.source.facts.get("contract") or {})
+        self.signature = inputs if inputs.outputs else self._with_outputs(self._arranged(inputs))
+        return self
+
+    def _inputs_of(self, example: Any) -> Signature:
+        """A signature from example inputs: their first dimension is the batch, and varies."""
+        if example is None:
+            raise BadInput(
+                "the model's inputs are not known",
+                where=self.source.name,
+                hint="Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs).",
+            )
+        names = self._parameter_names()
+        positional = list(example) if isinstance(example, tuple | list) else [example]
+        flat: dict[str, Any] = {}
+        structure: Structure
+        if isinstance(example, dict):
+            structure, flat = flatten(example, "input", is_leaf=self._is_tensor)
+        else:
+            parts: list[Structure] = []
+            for index, value in enumerate(positional):
+                name = names[index] if index < len(names) else f"input_{index}"
+                part, found = flatten({name: value}, name, is_leaf=self._is_tensor)
+                assert isinstance(part, dict)
+                parts.append(part[name])
+                flat |= found
+            structure = parts
+        specs = tuple(
+            replace(spec_of(name, tensor), shape=(BATCH, *tensor.shape[1:]) if tensor.ndim else ())
+            for name, tensor in flat.items()
+        )
+        return Signature(specs, (), structure)
+
+    def _arranged(self, inputs: Signature) -> Signature:
+        """Pass declared inputs by keyword where their names are parameters that do not come first in this order."""
+        names = self._parameter_names()
+        declared = list(inputs.input_names)
+        if declared != names[: len(declared)] and set(declared) <= set(names):
+            return replace(inputs, input_structure={name: name for name in declared})
+        return inputs
+
+    def _parameter_names(self) -> list[str]:
+        parameters = inspect.signature(self.module.forward).parameters.values()
+        return [item.name for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+
+    def _is_tensor(self, value: Any) -> bool:
+        return isinstance(value, self._torch.Tensor)
+
+    def _with_outputs(self, inputs: Signature) -> Signature:
+        """Run at two sets of sizes: a dimension of an output that follows a symbol bears its name."""
+        chosen = [examples.sizes(inputs, step) for step in (0, 1)]
+        (structure, first), (_, second) = (self._outputs_at(inputs, sizes) for sizes in chosen)
+        specs = []
+        for name in leaves(structure):
+            shapes = zip(first[name].shape, second[name].shape, strict=True)
+            dims = tuple(_dim(name, axis, pair, chosen) for axis, pair in enumerate(shapes))
+            specs.append(replace(spec_of(name, first[name]), shape=dims))
+        return Signature(inputs.inputs, tuple(specs), inputs.input_structure, structure, inputs.limits)
+
+    def _outputs_at(self, inputs: Signature, sizes: dict[str, int]) -> tuple[Structure, dict[str, Any]]:
+        values = {
+            name: to_tensor(self._torch, array, self.ran_on) for name, array in examples.arrays(inputs, sizes).items()
+        }
+        args, kwargs = arguments(inputs, values)
+        try:
+            with self._torch.inference_mode():
+                outputs = self.module(*args, **kwargs)
+        except Exception as error:
+            shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in values.items())
+            raise FactoryFailed(
+                f"the model raised {type(error).__name__} on {shapes}: {str(error).strip().splitlines()[0][:200]}",
+                where=self.source.name,
+                hint="Do the inputs described with --input fit the model?",
+            ) from error
+        return flatten(outputs, "output", is_leaf=self._is_tensor)
+
+
+def _dim(name: str, axis: int, pair: tuple[int, int], chosen: list[dict[str, int]]) -> Dim:
+    if pair[0] == pair[1]:
+        return pair[0]
+    for symbol in chosen[0]:
+        if pair == (chosen[0][symbol], chosen[1][symbol]):
+            return symbol
+    return f"{name}_{axis}"
+
+
+def open_factory(source: Source, device: str, threads: int | None) -> TorchModuleRunner:
+    assert source.factory is not None
+    text = source.factory
+    return TorchModuleRunner(source, lambda _: factory.build(text, source.search), device, threads)
+
+
+def open_weights(source: Source, device: str, threads: int | None) -> TorchModuleRunner:
+    """A state_dict (.pt, .pth, .safetensors) put into what the factory builds; every name must fit."""
+    return TorchModuleRunner(source, lambda torch: _with_weights(torch, source), device, threads)
+
+
+def _with_weights(torch: Any, source: Source) -> tuple[Any, Any]:
+    assert source.factory is not None
+    assert source.path is not None
+    module, example = factory.build(source.factory, source.search)
+    weights = load_weights(torch, Path(source.path))
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        details = " ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise BadInput(
+            f"the weights do not fit the model of {source.factory} ({details[:300]})", where=source.path
+        ) from error
+    return module, example
+
+
+def load_weights(torch: Any, path: Path) -> dict[str, Any]:
+    """Tensors by name from a file that can hold nothing else. Raises BadInput for a damaged one."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BadInput(
+            f"PyTorch cannot read its weights ({str(error).strip().splitlines()[0][:200]})", where=str(path)
+        ) from error
+    return dict(loaded.get("state_dict", loaded))
+
+
+def open_pickle(source: Source, device: str, threads: int | None) -> TorchModuleRunner:
+    """A whole pickled module: runs code, and comes here only when the user trusts the file by its SHA-256."""
+    return TorchModuleRunner(source, lambda torch: (_unpickle(torch, source), None), device, threads)
+
+
+def _unpickle(torch: Any, source: Source) -> Any:
+    import sys
+
+    sys.path.extend(folder for folder in source.search if folder not in sys.path)
+    try:
+        return torch.load(source.path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise BadInput(
+            f"PyTorch cannot unpickle it ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})",
+            where=source.path,
+            hint="The module that defines its class must be importable from the working directory.",
+        ) from error
+
+
+def open_object(source: Source, device: str, threads: int | None, model: Any = None) -> TorchModuleRunner:
+    """A module that lives in this process; a copy is exported, so that the caller's stays on its device and mode."""
+    import copy
+
+    example = getattr(model, "example_inputs", getattr(model, "example_input_array", None))
+    return TorchModuleRunner(source, lambda _: (copy.deepcopy(model), example), device, threads)
