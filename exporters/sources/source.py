@@ -196,7 +196,7 @@ def _trusted(path: Path, names: Sequence[str], trust: Sequence[str]) -> str:
 
 
 def framework_of(model: Any) -> str:
-    """ "torch", "keras" or "tensorflow" for a model object, by its class's ancestry. Raises UnknownFormat."""
+    """A model object's framework ("torch", "keras", "tensorflow") by its class's ancestry. Raises UnknownFormat."""
     for kind in type(model).__mro__:
         root = kind.__module__.partition(".")[0]
         if root in ("torch", "keras", "tensorflow"):

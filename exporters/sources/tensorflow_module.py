@@ -65,7 +65,7 @@ class TensorFlowModuleRunner(TensorFlowRunner):
             raise BadInput(
                 "the module's inputs are not known",
                 where=self.source.name,
-                hint="Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (module, example_inputs).",
+                hint="Describe them: --input NAME:DTYPE[batch,...]; or have the factory return (module, examples).",
             )
         found = example_signature(example)
         names = list(inspect.signature(self.model.__call__).parameters)
