@@ -54,10 +54,11 @@ class TensorFlowModuleRunner(TensorFlowRunner):
 
     def _own_inputs(self) -> Signature | None:
         """The input_signature of the module's own tf.function, if it has one."""
-        declared = getattr(type(self.model).__call__, "input_signature", None)
+        function: Any = type(self.model).__call__
+        declared = getattr(function, "input_signature", None)
         if declared is None:
             return None
-        names = list(inspect.signature(type(self.model).__call__.python_function).parameters)[1:]
+        names = list(inspect.signature(function.python_function).parameters)[1:]
         return Signature(tuple(spec_of(name, spec) for name, spec in zip(names, declared, strict=False)), ())
 
     def _inputs_of(self, example: Any) -> Signature:
@@ -80,7 +81,7 @@ def module_call(module: Any, signature: Signature) -> Callable[[dict[str, Any]],
     names = list(leaves(signature.output_structure))
 
     def call(feed: dict[str, Any]) -> dict[str, Any]:
-        nested = unflatten(signature.input_structure, feed)
+        nested: Any = unflatten(signature.input_structure, feed)
         outputs = module(*nested) if isinstance(nested, tuple) else module(**nested)
         return named_outputs(outputs, names)
 

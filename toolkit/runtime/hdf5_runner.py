@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from toolkit import metadata
 from toolkit.contract import Contract
 from toolkit.errors import BadInput
-from toolkit.runtime.savedmodel_runner import TensorFlowRunner, spec_of
-from toolkit.signature import Signature
+from toolkit.runtime.savedmodel_runner import TensorFlowRunner, concrete_function, spec_of
+from toolkit.signature import Signature, flatten, leaves, unflatten
 
 
 class Hdf5Runner(TensorFlowRunner):
@@ -30,28 +31,30 @@ class Hdf5Runner(TensorFlowRunner):
             ) from error
         declared = metadata.loads(_attribute(self.path))
         self.signature, self.contract = declared or (keras_signature(self.model), Contract())
-        self.function = keras_function(tf, self.model, self.signature)
+        self.function = concrete_function(tf, keras_call(self.model, self.signature), self.signature)
         return self
 
 
-def keras_function(tf: Any, model: Any, signature: Signature) -> Any:
-    """A Keras model as a function of tensors by name, compiled once for every size of its dynamic dimensions."""
-    specs = {
-        spec.name: tf.TensorSpec([None if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
-        for spec in signature.inputs
-    }
-    names = signature.output_names
+def keras_call(model: Any, signature: Signature) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A Keras model as a function of tensors by name, in inference mode."""
+    names = list(leaves(signature.output_structure))
 
-    def call(values: dict[str, Any]) -> dict[str, Any]:
-        ordered = [values[spec.name] for spec in signature.inputs]
-        outputs = model(ordered[0] if len(ordered) == 1 else ordered, training=False)
-        if isinstance(outputs, dict):
-            return {name: outputs[name] for name in names}
-        flat = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-        return dict(zip(names, flat, strict=True))
+    def call(feed: dict[str, Any]) -> dict[str, Any]:
+        nested = unflatten(signature.input_structure, feed)
+        if isinstance(nested, tuple):
+            nested = nested[0] if len(nested) == 1 else list(nested)
+        return named_outputs(model(nested, training=False), names)
 
-    compiled = tf.function(call, input_signature=[specs])
-    return lambda **feed: compiled(feed)
+    return call
+
+
+def named_outputs(outputs: Any, names: list[str]) -> dict[str, Any]:
+    """A model's nested outputs by name; without names, "output", "output_0" ... or a dict's own keys."""
+    structure, flat = flatten(outputs, "output", is_leaf=lambda value: hasattr(value, "dtype"))
+    paths = list(leaves(structure))
+    if names and len(names) != len(paths):
+        raise BadInput(f"the model returned {len(paths)} tensors, its signature declares {len(names)}")
+    return {name: flat[path] for name, path in zip(names or paths, paths, strict=True)}
 
 
 def keras_signature(model: Any) -> Signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,10 @@ SERVING = "serving_default"
 
 
 class TensorFlowRunner(Runner):
-    """What every TensorFlow model shares. `self.function` takes and returns tensors by name; set on entry."""
+    """What every TensorFlow model shares.
+
+    `self.function` is a concrete function that takes and returns tensors by name; set on entry.
+    """
 
     function: Any
 
@@ -107,6 +111,15 @@ def import_tensorflow(threads: int | None = None) -> Any:
                 "TensorFlow has started with another number of threads in this process", where="threads"
             ) from error
     return tf
+
+
+def concrete_function(tf: Any, call: Callable[[dict[str, Any]], dict[str, Any]], inputs: Signature) -> Any:
+    """`call` as one graph for every size of its dynamic dimensions: keyword tensors in, a dict of tensors out."""
+    specs = {
+        spec.name: tf.TensorSpec([None if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
+        for spec in inputs.inputs
+    }
+    return tf.function(lambda **feed: call(feed)).get_concrete_function(**specs)
 
 
 def signature_of(function: Any) -> Signature:
