@@ -59,7 +59,7 @@ def agreement(output: OutputComparison | None) -> str:
 
 
 def speed(latency: Latency | None) -> str:
-    """ "0.43x faster", "1.80x slower" or "can't tell", in times of the source's median."""
+    """In times of the source's median: "0.43x faster", "1.80x slower" or "can't tell"."""
     if latency is None:
         return "-"
     return latency.verdict if latency.verdict == "can't tell" else f"{latency.ratio:.2f}x {latency.verdict}"
@@ -85,15 +85,15 @@ def columns_for(rows: Sequence[Row]) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if timed or column is not LATENCY)
 
 
-def reference(report: Report) -> str:
-    """The source in words: what it is, what ran it where, and what stands for the truth."""
+def reference(report: Report) -> tuple[str, str]:
+    """The source in words: what it is and what ran it where; and what stands for the truth."""
     source = report.reference
-    doubt = "" if source.deterministic else ", not deterministic"
-    return plain(f"{source.source}: {source.runtime}, {source.ran_on}, truth: {source.truth}{doubt}")
+    doubt = "" if source.deterministic else " (not deterministic)"
+    return plain(f"{source.source}: {source.runtime}, {source.ran_on}{doubt}"), plain(f"truth: {source.truth}")
 
 
 def count_words(rows: Iterable[Row]) -> str:
-    """ "2 passed, 1 failed, 1 not run", in the order of the verdicts."""
+    """The rows counted, in the order of the verdicts: "2 passed, 1 failed, 1 not run"."""
     found = [row.verdict for row in rows]
     counts = [f"{found.count(verdict)} {word}" for verdict, word in COUNTED.items() if verdict in found]
     return ", ".join(counts) or "nothing was compared"
@@ -108,9 +108,13 @@ def exit_code(reports: Sequence[Report]) -> int:
     return EXIT_INCONCLUSIVE if code == EXIT_PASSED and not all(report.passed for report in reports) else code
 
 
-def row_title(row: Row, rows: Sequence[Row]) -> str:
-    """A row's name among `rows`: its format, with the device and the file where the format alone would not tell."""
-    like = [other for other in rows if other.format == row.format]
-    device = f" {row.device}" if len({other.device for other in like}) > 1 else ""
-    path = f" {row.path}" if len({other.path for other in like}) > 1 else ""
+def row_title(row: Row, rows: Sequence[Row], everything: Sequence[Row] = ()) -> str:
+    """A row's name in a report: its format, with the device and the file where the format alone would not tell.
+
+    `rows` are the report's; `everything` the rows of all reports beside it, whose devices are told apart alike.
+    """
+    devices = {other.device for other in (everything or rows) if other.format == row.format}
+    paths = {other.path for other in rows if other.format == row.format}
+    device = f" {row.device}" if len(devices) > 1 else ""
+    path = f" {row.path}" if len(paths) > 1 else ""
     return plain(f"{row.format}{device}{path}")

@@ -8,7 +8,7 @@ _SPACES = ("Zs", "Zl", "Zp")
 
 
 def plain(text: str, limit: int | None = None) -> str:
-    r"""`text` on one line, with everything invisible spelled out: ESC becomes `\x1b`, a right-to-left override `\u202e`.
+    r"""`text` on one line, everything invisible spelled out: ESC becomes `\x1b`, a right-to-left override `\u202e`.
 
     Terminal control codes, bidirectional overrides, zero-width characters and lone surrogates are all "not printable"
     to Python. White space becomes a blank; with a `limit`, the middle of a longer text becomes "...".

@@ -6,13 +6,14 @@ row (first the runtime), and a reason that does not fit beside its verdict wraps
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toolkit.report import cells
 from toolkit.report.cells import Column
 from toolkit.report.plain import plain, shortened
-from toolkit.verification.report import Latency, Report, Row, Verdict
+from toolkit.verification.report import Report, Row, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,8 +31,13 @@ DIM = "dim"
 # Which column moves under its row first, where the console is too narrow for all of them.
 _MOVES_FIRST = (cells.RUNTIME, cells.ARGMAX, cells.LARGEST, cells.LATENCY, cells.RAN_ON)
 _GAP = "  "
+_APART = "     "
 _UNDER = 4  # what stands under a row is indented by this much
 _BESIDE = 40  # a reason wraps beside its verdict where it has at least this much room, else under the row
+_LEGEND = (
+    "each entry: verdict, error in units of the source's own rounding noise, time in times of the source's"
+    " (? where the measurement can't tell)"
+)
 
 # A line is pieces of text with their styles.
 Line = list[tuple[str, str]]
@@ -39,173 +45,220 @@ Line = list[tuple[str, str]]
 
 def render(report: Report, console: Console, *, page: str | None = None) -> None:
     """Print reference, table, summary and exit code; `page` is where the HTML report was written, if it was."""
-    width = console.width
-    places = [f"report: {plain(page)}"] if page else []
-    places += [f"worst input: {plain(report.worst_inputs)}"] if report.worst_inputs else []
-    _print(console, _flow([f" reference  {cells.reference(report)}", report.coverage.words], width, DIM, under=12))
-    _print(console, _table(report.rows, width))
-    _print(console, _summary(report.rows, report.exit_code, places, width))
+    about, truth = cells.reference(report)
+    _print(console, _flow([about, truth, report.coverage.words], console.width, DIM, label=" reference  ", indent=12))
+    _print(console, _table(report.rows, console.width))
+    places = _places(page, report.worst_inputs)
+    _print(console, _summary(report.rows, report.exit_code, places, console.width))
 
 
 def render_many(reports: Sequence[tuple[str, Report]], console: Console, *, page: str | None = None) -> None:
     """Print one line per source with R and latency ratio of each format, then every reason why something is no pass.
 
-    Where the console is too narrow for the matrix, each source and format has a line of its own.
+    Where the console is too narrow for that, the latency moves to a second line, and then each entry has its own line.
     """
     width = console.width
-    matrix = _matrix(reports)
-    fits = all(_length(line) <= width for line in matrix)
-    _print(console, matrix if fits else _list(reports))
-    legend = "x noise: the error in units of the source's own rounding error; x time: latency, in times of the source's"
-    _print(console, _wrapped(legend, width, DIM, indent=1))
-    rows = [row for _, report in reports for row in report.rows]
+    _print(console, _matrix(reports, width))
+    _print(console, _wrapped(_LEGEND.split(), width, DIM, indent=1))
     for name, report in reports:
         _print(console, _reasons(name, report, width))
-    places = [f"report: {plain(page)}"] if page else []
+    rows = [row for _, report in reports for row in report.rows]
     code = cells.exit_code([report for _, report in reports])
-    _print(console, _summary(rows, code, places, width))
+    _print(console, _summary(rows, code, _places(page, None), width))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The columns that fit side by side, their widths, and the columns that moved under the rows."""
+
+    columns: tuple[Column, ...]
+    widths: tuple[int, ...]
+    moved: tuple[Column, ...]
 
 
 def _table(rows: Sequence[Row], width: int) -> list[Line]:
-    columns = list(cells.columns_for(rows))
-    moved: list[Column] = []
-    for column in _MOVES_FIRST:
-        if _natural_width(columns, rows) > width and column in columns:
-            columns.remove(column)
-            moved.append(column)
-    widths = _widths(columns, rows)
-    lines = [_cells_line([(column.title, DIM) for column in columns], widths, ("verdict", DIM))]
+    layout = _layout(rows, width)
+    lines = [_line([(column.title, DIM) for column in layout.columns], layout.widths, ("verdict", DIM))]
     for row in rows:
-        lines += _row_lines(row, rows, columns, widths, moved, width)
+        several = len({other.path for other in rows if other.format == row.format}) > 1
+        lines += _row_lines(row, layout, width, path=plain(row.path) if several else "")
     return lines
 
 
-def _row_lines(
-    row: Row, rows: Sequence[Row], columns: list[Column], widths: list[int], moved: list[Column], width: int
-) -> list[Line]:
-    verdict = (row.verdict.value, STYLES[row.verdict])
-    line = _cells_line([(_cell(column, row), "") for column in columns], widths, verdict)
-    under = [f"{column.title} {_cell(column, row)}" for column in moved if _cell(column, row) != "-"]
-    if len({other.path for other in rows if other.format == row.format}) > 1:
-        under.insert(0, plain(row.path))
-    reason = plain(row.reason)
-    room = width - _length(line) - len(_GAP)
-    if not reason:
-        beside, below = [], []
-    elif len(reason) <= room or room >= _BESIDE:
-        beside, below = _wrapped(reason, room, "", indent=0), []
-    else:
-        beside, below = [], _wrapped(reason, width, "", indent=_UNDER)
-    hang = " " * (_length(line) + len(_GAP))
-    lines = [line + [(_GAP, ""), *beside[0]] if beside else line]
-    lines += [[(hang, ""), *rest] for rest in beside[1:]]
-    lines += _wrapped(", ".join(under), width, DIM, indent=_UNDER) if under else []
-    return lines + below
+def _layout(rows: Sequence[Row], width: int) -> _Layout:
+    columns = list(cells.columns_for(rows))
+    moved = []
+    verdict = max([len("verdict"), *(len(row.verdict.value) for row in rows)])
+    for column in _MOVES_FIRST:
+        if 1 + sum(size + len(_GAP) for size in _widths(columns, rows)) + verdict <= width:
+            break
+        if column in columns:
+            columns.remove(column)
+            moved.append(column)
+    return _Layout(tuple(columns), _widths(columns, rows), tuple(moved))
 
 
-def _matrix(reports: Sequence[tuple[str, Report]]) -> list[Line]:
-    """One line per source, one column per format (and device, where a format ran on several)."""
-    titled = [(name, {cells.row_title(row, report.rows): row for row in report.rows}) for name, report in reports]
-    titles = list(dict.fromkeys(title for _, rows in titled for title in rows))
-    names = [shortened(plain(name), 24) for name, _ in titled]
-    table = [[_matrix_cell(rows.get(title)) for title in titles] for _, rows in titled]
-    heads = [(shortened(title, 24), DIM) for title in titles]
-    columns = [[heads[i], *(line[i] for line in table)] for i in range(len(titles))]
-    widths = [max(map(_size, ["source", *names])), *(max(_size(text) for text, _ in column) for column in columns)]
-    lines = [[("source", DIM), *heads], *([(name, ""), *line] for name, line in zip(names, table, strict=True))]
-    return [_cells_line(line, widths) for line in lines]
+def _widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, ...]:
+    return tuple(max([_size(column.title), *(_size(_cell(column, row)) for row in rows)]) for column in columns)
 
 
-def _matrix_cell(row: Row | None) -> tuple[str, str]:
-    if row is None:
-        return ("-", DIM)
-    figure = cells.noise(row.worst_output)
-    parts = [row.verdict.value, *([figure] if figure != "-" else []), *_times(row.latency)]
-    return (" ".join(parts), STYLES[row.verdict])
+def _row_lines(row: Row, layout: _Layout, width: int, *, path: str) -> list[Line]:
+    line = _line(
+        [(_cell(column, row), "") for column in layout.columns],
+        layout.widths,
+        (row.verdict.value, STYLES[row.verdict]),
+    )
+    lines = _with_reason(line, plain(row.reason), width)
+    moved = [f"{column.title} {_cell(column, row)}" for column in layout.moved if _cell(column, row) != "-"]
+    under = [path, *moved] if path else moved
+    pieces = [f"{piece}," for piece in under[:-1]] + under[-1:]
+    return lines + _wrapped(pieces, width, DIM, indent=_UNDER)
 
 
-def _times(latency: Latency | None) -> list[str]:
-    return [] if latency is None else [f"{latency.ratio:.2f}x" + ("?" if latency.verdict == "can't tell" else "")]
+def _with_reason(line: Line, reason: str, width: int) -> list[Line]:
+    """The reason beside the verdict where it fits or has room to wrap, else under the row."""
+    start = sum(_size(text) for text, _ in line) + len(_GAP)
+    room = width - start
+    if _size(reason) > room and room < _BESIDE:
+        return [line, *_wrapped(reason.split(), width, "", indent=_UNDER)]
+    first, *rest = _fold(reason.split(), room) or [""]
+    return [[*line, (_GAP + first, "")], *([(" " * start + text, "")] for text in rest)]
 
 
-def _list(reports: Sequence[tuple[str, Report]]) -> list[Line]:
+def _matrix(reports: Sequence[tuple[str, Report]], width: int) -> list[Line]:
+    """One line per source, one column per format (and device, where a format ran on several); as wide as it may be."""
+    everything = [row for _, report in reports for row in report.rows]
+    sources = [
+        (plain(name, 24), {cells.row_title(row, report.rows, everything): row for row in report.rows})
+        for name, report in reports
+    ]
+    for layout in (_matrix_wide, _matrix_two_lines):
+        lines = layout(sources)
+        fits = all(sum(_size(text) for text, _ in line) <= width for line in lines)
+        if fits and sum(len(rows) for _, rows in sources) == len(everything):  # no two rows of the same title
+            return lines
+    return _matrix_list(reports, everything)
+
+
+Sources = list[tuple[str, dict[str, Row]]]
+
+
+def _matrix_wide(sources: Sources) -> list[Line]:
+    titles = _titles(sources)
+    table = [[(name, ""), *(_entry(rows.get(title)) for title in titles)] for name, rows in sources]
+    return _grid([[("source", DIM), *((title, DIM) for title in titles)], *table])
+
+
+def _matrix_two_lines(sources: Sources) -> list[Line]:
+    titles = _titles(sources)
+    table: list[Line] = [[("source", DIM), *((title, DIM) for title in titles)]]
+    for name, rows in sources:
+        table.append([(name, ""), *(_entry(rows.get(title), timed=False) for title in titles)])
+        if any(row.latency for row in rows.values()):
+            table.append([("", ""), *((_times(rows.get(title)), DIM) for title in titles)])
+    return _grid(table)
+
+
+def _matrix_list(reports: Sequence[tuple[str, Report]], everything: Sequence[Row]) -> list[Line]:
     lines: list[Line] = []
     for name, report in reports:
         lines.append([(f" {plain(name, 60)}", "")])
-        lines += [
-            [(f"   {shortened(cells.row_title(row, report.rows), 24):12} ", ""), _matrix_cell(row)]
+        lines += _grid([
+            [("", ""), (shortened(cells.row_title(row, report.rows, everything), 40), DIM), _entry(row)]
             for row in report.rows
-        ]
+        ])  # fmt: skip
     return lines
+
+
+def _titles(sources: Sources) -> list[str]:
+    return list(dict.fromkeys(title for _, rows in sources for title in rows))
+
+
+def _entry(row: Row | None, *, timed: bool = True) -> tuple[str, str]:
+    if row is None:
+        return ("-", DIM)
+    figure = cells.noise(row.worst_output)
+    parts = [row.verdict.value, figure if figure != "-" else "", _times(row) if timed else ""]
+    return (" ".join(part for part in parts if part), STYLES[row.verdict])
+
+
+def _times(row: Row | None) -> str:
+    if row is None or row.latency is None:
+        return ""
+    return f"{row.latency.ratio:.2f}x" + ("?" if row.latency.verdict == "can't tell" else "")
 
 
 def _reasons(name: str, report: Report, width: int) -> list[Line]:
     lines: list[Line] = []
     for row in report.rows:
         if row.verdict is not Verdict.PASS:
-            where = f"{plain(name)}, {cells.row_title(row, report.rows)}: "
-            lines += _wrapped(f"{where}{row.verdict}  {plain(row.reason)}", width, STYLES[row.verdict], indent=1)
+            title = f"{plain(name)}, {cells.row_title(row, report.rows)}:"
+            text = f"{title} {row.verdict}  {plain(row.reason)}"
+            lines += _wrapped(text.split(), width, STYLES[row.verdict], indent=1)
     if not report.rows:
-        lines += _wrapped(f"{plain(name)}: nothing was compared", width, STYLES[Verdict.INCONCLUSIVE], indent=1)
+        lines += _wrapped(f"{plain(name)}: nothing was compared".split(), width, STYLES[Verdict.INCONCLUSIVE], indent=1)
     return lines
+
+
+def _places(page: str | None, worst: str | None) -> list[str]:
+    named = {"report": page, "worst input": worst}
+    return [f"{title}: {plain(path)}" for title, path in named.items() if path]
 
 
 def _summary(rows: Sequence[Row], code: int, places: list[str], width: int) -> list[Line]:
     style = "bold green" if code == 0 else "bold"
-    return _flow([f"{cells.count_words(rows)} -> exit {code}", *places], width, style, under=2)
+    return _flow([f"{cells.count_words(rows)} -> exit {code}", *places], width, style, indent=2)
 
 
 def _cell(column: Column, row: Row) -> str:
     return shortened(column.cell(row), column.most)
 
 
-def _widths(columns: list[Column], rows: Sequence[Row]) -> list[int]:
-    return [max(_size(column.title), *(_size(_cell(column, row)) for row in rows), 0) for column in columns]
+def _grid(table: Sequence[Line]) -> list[Line]:
+    widths = [max(_size(text) for text, _ in column) for column in zip(*table, strict=True)]
+    return [_line(line, widths) for line in table]
 
 
-def _natural_width(columns: list[Column], rows: Sequence[Row]) -> int:
-    verdict = max((len(row.verdict.value) for row in rows), default=0)
-    return 1 + sum(_widths(columns, rows)) + len(_GAP) * len(columns) + max(verdict, len("verdict"))
-
-
-def _cells_line(texts: Sequence[tuple[str, str]], widths: list[int], last: tuple[str, str] | None = None) -> Line:
+def _line(pieces: Sequence[tuple[str, str]], widths: Sequence[int], last: tuple[str, str] = ("", "")) -> Line:
     """Cells padded to their columns' widths behind one blank; `last` and what follows it stand unpadded."""
-    padded = [(text + " " * (width - _size(text)), style) for (text, style), width in zip(texts, widths, strict=True)]
     line: Line = [(" ", "")]
-    for piece in padded:
-        line += [piece, (_GAP, "")]
-    return [*line, last] if last else line[:-1]
+    for (text, style), width in zip(pieces, widths, strict=True):
+        line += [(text + " " * (width - _size(text)), style), (_GAP, "")]
+    return [*line, last] if last[0] else line[:-1]
 
 
-def _flow(parts: Sequence[str], width: int, style: str, *, under: int) -> list[Line]:
-    """Parts side by side as far as they fit, the others each on a line of their own, indented by `under`."""
-    lines: list[Line] = []
-    current = ""
+def _flow(parts: Sequence[str], width: int, style: str, *, label: str = "", indent: int) -> list[Line]:
+    """Parts behind `label`, side by side as far as they fit; what does not starts an indented line of its own."""
+    lines: list[str] = []
     for part in parts:
-        joined = f"{current}     {part}" if current else part
-        if current and _size(joined) > width:
-            lines += _hanging(current, width, style, under)
-            current = " " * under + part
+        if lines and _size(lines[-1]) + len(_APART) + _size(part) <= width:
+            lines[-1] += _APART + part
         else:
-            current = joined
-    return lines + _hanging(current, width, style, under)
+            lines += [" " * indent + line for line in _fold(part.split(), width - indent)]
+    lines[0] = label + lines[0][indent:]
+    return [[(line, style)] for line in lines]
 
 
-def _hanging(text: str, width: int, style: str, under: int) -> list[Line]:
-    start = len(text) - len(text.lstrip())
-    if _size(text) <= width:
-        return [[(text, style)]]
-    first, *rest = _wrapped(text.lstrip(), width, style, indent=min(max(start, under), width // 2))
-    return [[(text[:start] + first[0][0].lstrip(), style)], *rest]
+def _wrapped(words: Iterable[str], width: int, style: str, *, indent: int) -> list[Line]:
+    return [[(" " * indent + line, style)] for line in _fold(words, width - indent)]
 
 
-def _wrapped(text: str, width: int, style: str, *, indent: int) -> list[Line]:
-    """Broken between words; a word (a number, a path) only where it is longer than a whole line."""
-    from rich.console import Console
-    from rich.text import Text
+def _fold(words: Iterable[str], room: int) -> list[str]:
+    """Lines of whole words; only a word that is longer than a line (a path) is cut, and goes on in the next."""
+    room = max(room, 10)
+    lines: list[str] = []
+    for word in words:
+        if lines and _size(lines[-1]) + 1 + _size(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines += _chopped(word, room)
+    return lines
 
-    lines = Text(text).wrap(Console(file=None), max(width - indent, 10))
-    return [[(" " * indent + line.plain.rstrip(), style)] for line in lines]
+
+def _chopped(word: str, room: int) -> list[str]:
+    from rich.cells import chop_cells
+
+    return chop_cells(word, room)
 
 
 def _size(text: str) -> int:
@@ -213,10 +266,6 @@ def _size(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
-
-
-def _length(line: Line) -> int:
-    return sum(_size(text) for text, _ in line)
 
 
 def _print(console: Console, lines: list[Line]) -> None:
