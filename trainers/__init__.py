@@ -19,7 +19,8 @@ __all__ = ["TrainOptions", "train"]
 
 def train(options: TrainOptions, report: Callable[[Mapping[str, Any]], None] = lambda _: None) -> Artifact:
     """Train with the framework that `options` name; see the `train` of `trainers.torch_trainer`, `.keras_trainer` and
-    `.tensorflow_trainer`. `report` receives progress as small mappings, about ten a second."""
+    `.tensorflow_trainer`. `report` receives progress as small mappings, about ten a second.
+    """
     trainer = import_module(f"trainers.{options.framework}_trainer")
     artifact: Artifact = trainer.train(options, report)
     return artifact

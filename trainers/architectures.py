@@ -91,7 +91,7 @@ _ONES = {"gamma", "variance"}
 
 
 def initial_weights(architecture: Architecture, seed: int) -> Weights:
-    """Glorot-uniform kernels (Glorot and Bengio 2010), unit scales and variances, zeros elsewhere; the same for a seed."""
+    """Glorot-uniform kernels (Glorot and Bengio 2010), unit scales and variances, zeros elsewhere; fixed by `seed`."""
     generator = np.random.default_rng([seed, len(architecture.parameters)])
     weights: Weights = {}
     for name, shape in architecture.parameters.items():

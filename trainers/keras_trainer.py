@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from toolkit.artifact import Artifact
 from trainers import factories, loop, models_keras, tensorflow_device, training
+from trainers import same_start as shared
 from trainers.architectures import ARCHITECTURES, CLASSES, Architecture, initial_weights
 from trainers.checkpoint import State
 from trainers.data import Part
 from trainers.loop import Bounds, Piece, Report, Score
 from trainers.models_keras import Model
 from trainers.options import TrainOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _EVALUATION_BATCH = 1024
 _FIT_STEPS = 16  # steps per call of the compiled function in `fit`
@@ -37,6 +40,12 @@ def train(options: TrainOptions, report: Report = lambda _: None) -> Artifact:
         return training.run(options, report, KerasLearner, _save)
 
 
+def same_start(options: TrainOptions, steps: int | None, report: Report = lambda _: None) -> list[float]:
+    """Losses step by step from the weights that the frameworks share; see `trainers.same_start`."""
+    with tensorflow_device.scope(options.device):
+        return shared.losses(options, steps, KerasLearner, report)
+
+
 def load(artifact: Artifact) -> Model:
     """The trained model, from its weights."""
     model: Model = factories.build(artifact, models_keras)
@@ -51,8 +60,8 @@ def evaluate(model: Model, part: Part) -> Score:
 
 def predict(model: Model, x: NDArray[np.float32]) -> NDArray[np.int64]:
     """Class indices (count,) for inputs (count, *shape)."""
-    scores: NDArray[np.float32] = model.predict(x, batch_size=_EVALUATION_BATCH, verbose=0)
-    return scores.argmax(1)
+    indices: NDArray[np.int64] = model.predict(x, batch_size=_EVALUATION_BATCH, verbose=0).argmax(1)
+    return indices
 
 
 def _evaluate(logits_of: Any, loss: Callable[[Any, Any], Any], part: Part) -> Score:
@@ -202,7 +211,7 @@ class _Teller(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
 def _save(learner: KerasLearner, folder: Path) -> dict[str, str]:
     """Files in float32, whatever precision the training computed in: mixed policies keep float32 weights."""
     model = factories.make(models_keras, learner.options)
-    model.set_weights(_without_seeds(learner.model))
+    model.set_weights(learner.model.get_weights())
     files = {
         "weights": "model.weights.h5",
         "model": "model.keras",
@@ -214,10 +223,6 @@ def _save(learner: KerasLearner, folder: Path) -> dict[str, str]:
     models_keras.functional(model).save(folder / files["hdf5"])
     _export(model, folder / files["saved_model"])
     return files
-
-
-def _without_seeds(model: Model) -> list[NDArray[Any]]:
-    return list(model.get_weights())
 
 
 def _export(model: Model, folder: Path) -> None:

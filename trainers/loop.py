@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from toolkit.errors import BadInput
 from trainers import data
 from trainers.checkpoint import Checkpoint, State
 from trainers.data import Part
 from trainers.options import TrainOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Report = Callable[[Mapping[str, Any]], None]
 Bounds = tuple[int, int]  # one batch: first item and the one after the last, as positions in the epoch's order
@@ -102,7 +105,8 @@ class Epoch:
 @dataclass(frozen=True)
 class History:
     """The epochs that ran; `best` is the number of the one whose weights were kept, `stopped_early` says whether it
-    was early stopping that ended the run."""
+    was early stopping that ended the run.
+    """
 
     epochs: tuple[Epoch, ...]
     best: int | None = None
@@ -128,7 +132,8 @@ def split(part: Part, share: float, seed: int) -> tuple[Part, Part | None]:
 
 def batches(count: int, size: int) -> list[Bounds]:
     """Consecutive batches of `size` items. A last batch of a single item joins the one before it: batch normalisation
-    has no variance of one item."""
+    has no variance of one item.
+    """
     bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
     if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
         bounds[-2:] = [(bounds[-2][0], count)]
@@ -193,28 +198,29 @@ class _Meter:
         return self.items / max(time.perf_counter() - self.started, 1e-9)
 
 
-def fit(
-    learner: Learner,
-    train: Part,
-    validation: Part | None,
-    options: TrainOptions,
-    fill: float,
-    checkpoint: Checkpoint,
-    report: Report,
-) -> History:
+@dataclass(frozen=True)
+class Items:
+    """What a run trains on: inputs and labels, those held back, and the value of a black pixel for augmentation."""
+
+    train: Part
+    validation: Part | None
+    fill: float
+
+
+def fit(learner: Learner, items: Items, options: TrainOptions, checkpoint: Checkpoint, report: Report) -> History:
     """Train for the epochs asked for and leave the learner with the weights to keep.
 
-    `fill` is the value of a black pixel, for augmentation. With `options.resume` it goes on after the checkpoint's last
-    epoch, if there is one; the result is the same, bit for bit, as without the interruption.
+    With `options.resume` it goes on after the checkpoint's last epoch, if there is one; the result is the same, bit for
+    bit, as without the interruption.
     """
     history, best = _start(learner, options, checkpoint, report)
     saved = time.monotonic()
     while len(history.epochs) < options.epochs and not _exhausted(history, options.early_stop):
-        row = _epoch(learner, train, validation, options, fill, len(history.epochs) + 1, report)
+        row = _epoch(learner, items, options, len(history.epochs) + 1, report)
         history = replace(history, epochs=(*history.epochs, row))
         if options.early_stop and _best(history) == row.epoch:
             best = learner.weights_only(learner.state())
-        if len(history.epochs) < options.epochs and time.monotonic() - saved >= options.checkpoint_seconds:
+        if time.monotonic() - saved >= options.checkpoint_seconds:
             checkpoint.write(learner.state(), best, history.to_json()["epochs"], options)
             saved = time.monotonic()
     if not options.early_stop:
@@ -233,46 +239,48 @@ def _start(learner: Learner, options: TrainOptions, checkpoint: Checkpoint, repo
     return History(tuple(Epoch(**row) for row in found.epochs)), found.best
 
 
-def _epoch(
-    learner: Learner,
-    train: Part,
-    validation: Part | None,
-    options: TrainOptions,
-    fill: float,
-    number: int,
-    report: Report,
-) -> Epoch:
+def _epoch(learner: Learner, items: Items, options: TrainOptions, number: int, report: Report) -> Epoch:
     started = time.perf_counter()
+    count = len(items.train)
     if options.augment:
-        learner.set_items(_augmented(train.x, options, fill, number))
-    begin(learner, number, len(train), options.seed)
-    meter = _Meter(number, options.epochs, len(train), report)
-    learner.train(batches(len(train), options.batch_size), meter.add)
+        learner.set_items(_augmented(items, options, number))
+    begin(learner, number, count, options.seed)
+    meter = _Meter(number, options.epochs, count, report)
+    learner.train(batches(count, options.batch_size), meter.add)
     rate, score = meter.rate, meter.score
-    held: Score | None = None
-    if validation is not None:
-        held = learner.evaluate(validation)
+    held = learner.evaluate(items.validation) if items.validation else None
+    _require_finite(number, options, score, held)
+    if held:
         report({"stage": "validate", "epoch": number, "epochs": options.epochs, **asdict(held)})
     return Epoch(
-        number,
-        score.loss,
-        score.accuracy,
-        held.loss if held else None,
-        held.accuracy if held else None,
-        time.perf_counter() - started,
-        rate,
+        epoch=number,
+        loss=score.loss,
+        accuracy=score.accuracy,
+        validation_loss=held.loss if held else None,
+        validation_accuracy=held.accuracy if held else None,
+        seconds=time.perf_counter() - started,
+        items_per_second=rate,
     )
 
 
-def _augmented(x: NDArray[np.float32], options: TrainOptions, fill: float, epoch: int) -> NDArray[np.float32]:
+def _require_finite(number: int, options: TrainOptions, *scores: Score | None) -> None:
+    if not all(math.isfinite(score.loss) for score in scores if score):
+        raise BadInput(
+            f"the training diverged: the loss of epoch {number} is no finite number",
+            where=f"learning rate {options.rate}",
+            hint="Lower the learning rate.",
+        )
+
+
+def _augmented(items: Items, options: TrainOptions, epoch: int) -> NDArray[np.float32]:
+    x = items.train.x
     generator = drawn(options.seed, _Stream.AUGMENT, epoch)
-    return data.shift(x.reshape(len(x), 28, 28), options.augment, fill, generator).reshape(x.shape)
+    return data.shift(x.reshape(len(x), 28, 28), options.augment, items.fill, generator).reshape(x.shape)
 
 
 def _best(history: History) -> int:
-    """The epoch with the lowest validation loss, the first of equals; a loss that is no number is never best."""
-    losses = [math.inf if math.isnan(row.validation_loss or 0.0) else row.validation_loss for row in history.epochs]
-    return history.epochs[int(np.argmin(np.array(losses, np.float64)))].epoch
+    """The epoch with the lowest validation loss, the first of equals."""
+    return min(history.epochs, key=lambda row: math.inf if row.validation_loss is None else row.validation_loss).epoch
 
 
 def _exhausted(history: History, patience: int) -> bool:

@@ -5,7 +5,7 @@ Importing this module registers both classes, so that `keras.models.load_model` 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 from keras import layers
@@ -50,7 +50,7 @@ class FeedForward(keras.Model):  # type: ignore[misc]  # Keras has no types
         return self.activation(self.logits(x, training=training))
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | self.sizes
+        return {**super().get_config(), **self.sizes}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -73,10 +73,11 @@ class Fashion(keras.Model):  # type: ignore[misc]  # Keras has no types
         return self.logits(x, training=training)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | self.sizes
+        return {**super().get_config(), **self.sizes}
 
 
 Model = FeedForward | Fashion
+_Built = TypeVar("_Built", bound=keras.Model)
 
 
 def feedforward(dropout: float = DROPOUT, dtype: Any = None) -> FeedForward:
@@ -89,7 +90,7 @@ def fashion(dtype: Any = None) -> Fashion:
     return _built(Fashion(dtype=dtype, name="fashion"))
 
 
-def _built(model: Any) -> Any:
+def _built(model: _Built) -> _Built:
     # Called once on a symbolic input: `build` alone leaves a subclassed model's layers unbuilt.
     model(keras.Input(ARCHITECTURES[model.name].shape, name="x"))
     return model

@@ -58,7 +58,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            _require(name, getattr(self, name), lambda value, c=choices: value in c, f"one of {', '.join(choices)}")
+            _require(name, getattr(self, name), choices.__contains__, f"one of {', '.join(choices)}")
         for name, (right, wanted) in _LIMITS.items():
             _require(name, getattr(self, name), right, wanted)
         if self.early_stop and not self.validation_split:
@@ -110,4 +110,4 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def _require(name: str, value: Any, right: Callable[[Any], bool], wanted: str) -> None:
     if not right(value):
-        raise BadInput(f"{name} is {value!r}; it must be {wanted}", hint=None)
+        raise BadInput(f"{name} is {value!r}; it must be {wanted}")

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from toolkit.artifact import Artifact
 from trainers import factories, loop, models_tensorflow, tensorflow_device, training
+from trainers import same_start as shared
 from trainers.architectures import ARCHITECTURES, CLASSES, Architecture, initial_weights
 from trainers.checkpoint import State
 from trainers.data import Part
 from trainers.loop import Bounds, Piece, Report, Score
 from trainers.models_tensorflow import Model
 from trainers.options import TrainOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _EVALUATION_BATCH = 1024
 _AMP_DTYPES = {"cuda": tf.float16, "cpu": tf.bfloat16}
@@ -33,6 +36,12 @@ def train(options: TrainOptions, report: Report = lambda _: None) -> Artifact:
     """
     with tensorflow_device.scope(options.device):
         return training.run(options, report, TensorFlowLearner, _save)
+
+
+def same_start(options: TrainOptions, steps: int | None, report: Report = lambda _: None) -> list[float]:
+    """Losses step by step from the weights that the frameworks share; see `trainers.same_start`."""
+    with tensorflow_device.scope(options.device):
+        return shared.losses(options, steps, TensorFlowLearner, report)
 
 
 def load(artifact: Artifact) -> Model:
@@ -78,6 +87,7 @@ class Sgd(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     def __init__(self, parameters: Sequence[Any], rate: float) -> None:
         super().__init__(name="sgd")
         self.parameters, self.rate = list(parameters), rate
+        self.state: list[Any] = []  # what a checkpoint keeps, besides the parameters
 
     def apply(self, gradients: Sequence[Any]) -> None:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
@@ -95,6 +105,7 @@ class Adam(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self.step = tf.Variable(0.0, trainable=False)
         self.means = [tf.Variable(tf.zeros_like(value), trainable=False) for value in self.parameters]
         self.squares = [tf.Variable(tf.zeros_like(value), trainable=False) for value in self.parameters]
+        self.state = [self.step, *self.means, *self.squares]
 
     def apply(self, gradients: Sequence[Any]) -> None:
         step = self.step.assign_add(1.0)
@@ -106,7 +117,7 @@ class Adam(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             parameter.assign_sub(rate * mean / (tf.sqrt(square / correction) + self.EPSILON))
 
 
-_OPTIMIZERS = {"adam": Adam, "sgd": Sgd}
+_OPTIMIZERS: dict[str, type[Adam | Sgd]] = {"adam": Adam, "sgd": Sgd}
 
 
 class LossScale(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
@@ -122,6 +133,7 @@ class LossScale(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         super().__init__(name="loss_scale")
         self.scale = tf.Variable(self.FIRST, trainable=False)
         self.good_steps = tf.Variable(0, trainable=False)
+        self.state = [self.scale, self.good_steps]
 
     def apply(self, scaled_gradients: Sequence[Any], optimizer: Sgd | Adam) -> None:
         """Hand the optimizer the gradients of the loss itself, unless one of them is not finite."""
@@ -220,10 +232,8 @@ class TensorFlowLearner:
 
     def _variables(self) -> dict[str, Any]:
         found = {f"model/{name}": value for name, value in self.model.parameters.items()}
-        for owner in filter(None, (self.optimizer, self.scale)):
-            own = [value for value in owner.variables if all(value is not other for other in found.values())]
-            found |= {f"{owner.name}/{index}": value for index, value in enumerate(own)}
-        return found
+        found |= {f"optimizer/{index}": value for index, value in enumerate(self.optimizer.state)}
+        return found | ({f"scale/{index}": value for index, value in enumerate(self.scale.state)} if self.scale else {})
 
 
 def _save(learner: TensorFlowLearner, folder: Path) -> dict[str, str]:

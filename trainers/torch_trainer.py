@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from toolkit.artifact import Artifact
 from toolkit.errors import DeviceMissing
 from trainers import factories, loop, models_torch, training
+from trainers import same_start as shared
 from trainers.architectures import Architecture, initial_weights
 from trainers.checkpoint import State
 from trainers.data import Part
 from trainers.loop import Bounds, Piece, Report, Score
 from trainers.models_torch import Model
 from trainers.options import TrainOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _EVALUATION_BATCH = 1024
 
@@ -32,9 +36,16 @@ _AMP_DTYPES = {"cuda": torch.float16, "cpu": torch.bfloat16}
 
 def train(options: TrainOptions, report: Report = lambda _: None) -> Artifact:
     """Train a model as `options` say and write its folder: weights.pth (state_dict), model.pth (the pickled model),
-    history, test set. The caller's random state is left as it was. Raises as `trainers.training.run` does."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if options.device == "cuda" else []):
+    history, test set. The caller's random state is left as it was. Raises as `trainers.training.run` does.
+    """
+    with _own_random_state(options.device):
         return training.run(options, report, TorchLearner, _save)
+
+
+def same_start(options: TrainOptions, steps: int | None, report: Report = lambda _: None) -> list[float]:
+    """Losses step by step from the weights that the frameworks share; see `trainers.same_start`."""
+    with _own_random_state(options.device):
+        return shared.losses(options, steps, TorchLearner, report)
 
 
 def load(artifact: Artifact) -> Model:
@@ -51,7 +62,9 @@ def evaluate(model: Model, part: Part) -> Score:
     model.eval()
     loss_sum, correct = 0.0, 0
     with torch.inference_mode():
-        for batch, wanted in zip(x.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True):
+        for batch, wanted in zip(
+            torch.split(x, _EVALUATION_BATCH), torch.split(labels, _EVALUATION_BATCH), strict=True
+        ):
             logits = model.logits(batch)
             loss_sum += _LOSSES[type(model)](logits, wanted).item() * len(batch)
             correct += int((logits.argmax(1) == wanted).sum())
@@ -153,6 +166,11 @@ class TorchLearner:
 
 def _below(prefix: str, state: State) -> State:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _own_random_state(device: str) -> AbstractContextManager[None]:
+    """Seeds set inside are undone outside."""
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else [])
 
 
 def _device(name: str) -> torch.device:

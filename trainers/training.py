@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit import files
 from toolkit.artifact import SIDECAR, Artifact
@@ -21,11 +21,14 @@ from trainers import data, loop
 from trainers.architectures import ARCHITECTURES, Architecture
 from trainers.checkpoint import Checkpoint
 from trainers.data import Images, Part
-from trainers.loop import History, Learner, Report, Score
+from trainers.loop import History, Items, Learner, Report, Score
 from trainers.options import TrainOptions
 
-# A framework's way to make a learner from the options, the architecture and the training set, and to write its model's
-# files into a folder, returning role -> file name.
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A framework's two parts in a run: a learner from the options, the architecture and the training set; and its model's
+# files in a folder, returned as role -> file name.
 MakeLearner = Callable[[TrainOptions, Architecture, Part], Learner]
 Save = Callable[[Any, Path], dict[str, str]]
 
@@ -36,10 +39,8 @@ class Prepared:
 
     images: Images
     artifact: Artifact  # without files: signature and contract
-    train: Part
-    validation: Part | None
+    items: Items
     test: Part
-    fill: float  # the value of a black pixel
 
 
 def prepare(options: TrainOptions, report: Report) -> Prepared:
@@ -52,7 +53,7 @@ def prepare(options: TrainOptions, report: Report) -> Prepared:
     whole, test = (Part(data.prepare(part.x, preprocessing), part.labels) for part in (images.train, images.test))
     train, validation = loop.split(whole, options.validation_split, options.seed)
     artifact = Artifact(Path(options.output), options.framework, architecture.signature, contract)
-    return Prepared(images, artifact, train, validation, test, data.background(preprocessing))
+    return Prepared(images, artifact, Items(train, validation, data.background(preprocessing)), test)
 
 
 def run(options: TrainOptions, report: Report, make_learner: MakeLearner, save: Save) -> Artifact:
@@ -62,20 +63,21 @@ def run(options: TrainOptions, report: Report, make_learner: MakeLearner, save: 
     DeviceMissing where the device is not there.
     """
     output = Path(options.output)
-    _require_ours(output)
+    require_ours(output)
     prepared = prepare(options, report)
     checkpoint = Checkpoint(output)
-    learner = make_learner(options, ARCHITECTURES[options.model], prepared.train)
-    history = loop.fit(learner, prepared.train, prepared.validation, options, prepared.fill, checkpoint, report)
+    learner = make_learner(options, ARCHITECTURES[options.model], prepared.items.train)
+    history = loop.fit(learner, prepared.items, options, checkpoint, report)
     score = learner.evaluate(prepared.test)
-    report({"stage": "save", "output": str(output), **asdict(score)})
+    plotting = find_spec("matplotlib") is not None
+    report({"stage": "save", "output": str(output), "plot": plotting, **asdict(score)})
     with files.replacing(output) as folder:
         folder.mkdir()
         artifact = replace(
             prepared.artifact,
             path=folder,
             factory=learner.factory,
-            files=save(learner, folder) | _COMMON,
+            files=save(learner, folder) | _COMMON | (_PLOT if plotting else {}),
             facts=_facts(options, history, score),
         )
         _write_common(artifact, prepared, options, history, score)
@@ -83,12 +85,13 @@ def run(options: TrainOptions, report: Report, make_learner: MakeLearner, save: 
     return replace(artifact, path=output)
 
 
-_COMMON = {"history": "history.json", "plot": "history.png", "test": "test.npz", "sample": "sample.png"}
+_COMMON = {"history": "history.json", "test": "test.npz", "sample": "sample.png"}
+_PLOT = {"plot": "history.png"}
 
 
-def _require_ours(output: Path) -> None:
-    """A finished run may be replaced; any other folder or file may not."""
-    if output.is_dir() and any(output.iterdir()) and not (output / SIDECAR).exists():
+def require_ours(output: Path, mark: str = SIDECAR) -> None:
+    """A finished run, told by the file `mark`, may be replaced. Raises NotWritable for any other folder or file."""
+    if output.is_dir() and any(output.iterdir()) and not (output / mark).exists():
         raise NotWritable(
             "the folder holds something else than a training run",
             where=str(output),
@@ -115,13 +118,14 @@ def _write_common(
     artifact: Artifact, prepared: Prepared, options: TrainOptions, history: History, score: Score
 ) -> None:
     """What every framework's folder holds besides the model."""
-    from trainers import plots
-
     artifact.save()
     record = {"schema": 1, "options": options.to_json(), **history.to_json(), "test": asdict(score)}
     artifact.file("history").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    title = f"{options.model} on {options.dataset}, {options.framework}"
-    plots.history(history, score, title, artifact.file("plot"))
+    if "plot" in artifact.files:
+        from trainers import plots
+
+        title = f"{options.model} on {options.dataset}, {options.framework}"
+        plots.history(history, score, title, artifact.file("plot"))
     np.savez(artifact.file("test"), x=prepared.test.x, labels=prepared.test.labels)
     _write_image(prepared.images.test.x[0], artifact.file("sample"))
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.contract import Preprocessing
 from toolkit.errors import BadInput
 from trainers.data import digits, download, idx
 from trainers.data.download import RemoteFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -118,7 +120,8 @@ def load(name: str, data_dir: Path | None = None, report: Report = lambda _: Non
         return _digits()
     remote = REMOTE[name]
     paths = _local(data_dir) if data_dir else _fetched(name, remote, report)
-    train, test = (_read_pair(*paths[first : first + 2], len(remote.labels)) for first in (0, 2))
+    classes = len(remote.labels)
+    train, test = _read_pair(paths[0], paths[1], classes), _read_pair(paths[2], paths[3], classes)
     return Images(name, train, test, remote.labels, remote.mean, remote.std)
 
 

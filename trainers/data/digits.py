@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 EMBEDDED = Path(__file__).with_name("digits.npz")
 TRAIN_COUNT = 1437  # the file's order keeps writers together: later images are by writers the model has not seen

@@ -10,12 +10,14 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.errors import BadInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _IMAGES = 0x00000803  # unsigned bytes, three axes
 _LABELS = 0x00000801  # unsigned bytes, one axis
