@@ -27,6 +27,7 @@ def expand(model: ir.Model, lacks: Callable[[ir.Node, ir.Model], bool]) -> ir.Mo
 
 def _call(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, index: int) -> None:
     """Make `node` a call of its own copy of `body`: bodies may depend on the types of a node's inputs."""
+    del body.output[len(node.outputs) :]  # ONNX declares optional outputs even in bodies that do not compute them
     body.domain = "toolkit.expanded"
     body.name = f"{node.op_type}_{index}"
     for entry in body.opset_import:

@@ -133,7 +133,9 @@ class Builder:
 
     def _attributes(self, node: ir.Node, parameters: dict[str, Any]) -> dict[str, Any]:
         wanted = {name: a for name, a in node.attributes.items() if name not in LEGACY_ATTRIBUTES}
-        return {name: self._attribute(a, node, parameters[name].annotation) for name, a in wanted.items()}
+        found = {name: self._attribute(a, node, parameters[name].annotation) for name, a in wanted.items()}
+        # what is the default anyway would only clutter the module's code
+        return {name: value for name, value in found.items() if not _is(value, parameters[name].default)}
 
     def _attribute(self, attribute: ir.Attr, node: ir.Node, annotation: Any) -> Any:
         if attribute.type == ir.AttributeType.TENSOR:
@@ -143,6 +145,10 @@ class Builder:
             return dtype_of(attribute.as_int(), f"{self.where}, node '{node.name}'")
         value = attribute.value
         return list(value) if isinstance(value, tuple) else value
+
+
+def _is(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and value == default
 
 
 def _variadic_position(node: ir.Node, model: ir.Model) -> int | None:

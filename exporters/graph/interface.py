@@ -1,0 +1,65 @@
+"""Give a graph the interface of its source: names, dynamic dimensions, and the metadata that travels inside."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from toolkit import __version__, metadata
+from toolkit.contract import Contract
+from toolkit.errors import InvalidGraph
+from toolkit.signature import Signature, TensorSpec
+
+IR_VERSION = 10  # ONNX Runtime 1.18 (May 2024) and later read it; a newer one would shut older apps out for nothing
+
+
+def finish(model: ir.Model, signature: Signature, contract: Contract) -> ir.Model:
+    """Name inputs, outputs and dimensions after `signature`, in its order, and put the metadata in; in place.
+
+    Raises InvalidGraph where the graph has another number of inputs or outputs: an exporter has added or lost some.
+    """
+    graph = model.graph
+    initializers = set(graph.initializers)
+    inputs = [value for value in graph.inputs if value.name not in initializers]
+    for side, values, specs in (("inputs", inputs, signature.inputs), ("outputs", graph.outputs, signature.outputs)):
+        if len(values) != len(specs):
+            found, wanted = [value.name for value in values], [spec.name for spec in specs]
+            raise InvalidGraph(f"the exporter wrote the {side} {found} where the model has {wanted}")
+    _free_names(graph, {*signature.input_names, *signature.output_names})
+    _separate_outputs(graph)
+    for value, spec in zip(inputs, signature.inputs, strict=True):
+        _describe(value, spec)
+    for value, spec in zip(graph.outputs, signature.outputs, strict=True):
+        _describe(value, spec)
+    model.ir_version = min(model.ir_version or IR_VERSION, IR_VERSION)
+    model.producer_name, model.producer_version = "model-toolkit", __version__
+    model.metadata_props[metadata.KEY] = metadata.dumps(signature, contract)
+    return model
+
+
+def _free_names(graph: ir.Graph, wanted: set[str]) -> None:
+    """Rename inner values that bear a name the interface needs."""
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            if value.name in wanted:
+                value.name = f"{value.name}__inner"
+    for name in wanted & set(graph.initializers):
+        graph.initializers[name].name = f"{name}__weight"
+
+
+def _separate_outputs(graph: ir.Graph) -> None:
+    """An output that is an input, an initializer or another output gets an Identity of its own, and so its own name."""
+    seen: set[int] = set()
+    for index, value in enumerate(graph.outputs):
+        if value.producer() is None or id(value) in seen:
+            identity = ir.node("Identity", [value])
+            copy = identity.outputs[0]
+            copy.type, copy.shape = value.type, value.shape
+            graph.append(identity)
+            graph.outputs[index] = copy
+        seen.add(id(graph.outputs[index]))
+
+
+def _describe(value: ir.Value, spec: TensorSpec) -> None:
+    value.name = spec.name
+    value.shape = ir.Shape(list(spec.shape))
+    value.metadata_props.clear()

@@ -1,0 +1,29 @@
+"""Write a functional model as an HDF5 file that plain `keras.models.load_model` reads back, operations included.
+
+Keras' own `model.save("x.h5")` writes its legacy configuration, in which `keras.ops` nodes cannot be loaded again. Its
+loader, however, takes a new-style configuration as well: each layer's entry names its module. That is what we write.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+from keras.src.legacy.saving import json_utils, legacy_h5_format
+
+
+def save(model: keras.Model, path: str | Path) -> None:
+    """Write `model`, without its optimizer or loss: a compiled model may not load elsewhere."""
+    config = {"class_name": "Functional", "config": model.get_config()}
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = str(keras.__version__)
+        file.attrs["backend"] = keras.backend.backend()
+        file.attrs["model_config"] = json.dumps(config, default=_encode)
+        legacy_h5_format.save_weights_to_hdf5_group(file.create_group("model_weights"), model)
+
+
+def _encode(value: Any) -> Any:
+    return json_utils.get_json_type(value)

@@ -1,0 +1,68 @@
+"""Matrix products: a product with a constant is a Dense layer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops
+
+from exporters.onnx_to_keras.arithmetic import add
+from exporters.onnx_to_keras.operand import Constant, Operand, tensor
+from exporters.onnx_to_keras.table import KERAS
+
+
+@KERAS.op("Gemm", since=7)
+def gemm(
+    A: Operand,
+    B: Operand,
+    C: Operand | None = None,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
+) -> KerasTensor:
+    """ONNX Gemm: `alpha * A' @ B' + beta * C`; with both factors 1 and constant weights it is a Dense layer."""
+    left = ops.transpose(tensor(A)) if transA else tensor(A)
+    if isinstance(B, Constant) and (C is None or isinstance(C, Constant)) and alpha == beta == 1.0:
+        kernel = B.array.T if transB else B.array
+        if C is None or C.shape in ((kernel.shape[1],), (1, kernel.shape[1])):
+            return dense(left, B, kernel, None if C is None else C.array.reshape(-1))
+    product = ops.matmul(left, ops.transpose(tensor(B)) if transB else tensor(B))
+    product = product if alpha == 1.0 else ops.multiply(product, alpha)
+    if C is None:
+        return product
+    return add(product, C if beta == 1.0 else ops.multiply(tensor(C), beta))
+
+
+@KERAS.op("Gemm", since=1)
+def gemm_1(
+    A: Operand,
+    B: Operand,
+    C: Operand,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    broadcast: int = 0,
+    transA: int = 0,
+    transB: int = 0,
+) -> KerasTensor:
+    """ONNX Gemm up to opset 6, which asked leave to broadcast `C`."""
+    return gemm(A, B, C, alpha, beta, transA, transB)
+
+
+@KERAS.op("MatMul", since=1)
+def matmul(A: Operand, B: Operand) -> KerasTensor:
+    if isinstance(B, Constant) and B.array.ndim == 2 and len(A.shape) >= 2 and "float" in B.dtype:
+        return dense(tensor(A), B, B.array, None)
+    return ops.matmul(tensor(A), tensor(B))
+
+
+def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTensor:
+    """A Dense layer named after its weight: `fc1.weight` becomes layer `fc1`."""
+    scope = weight.scope
+    name = scope.name(re.sub(r"[./](weight|kernel)$", "", weight.name))
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, dtype=weight.dtype, name=name)
+    weights = [np.ascontiguousarray(kernel)] + ([] if bias is None else [bias])
+    return scope.apply(layer, x, weights)

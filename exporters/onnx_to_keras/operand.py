@@ -1,0 +1,150 @@
+"""What flows between operator functions: symbolic tensors, constants that no layer holds yet, and sizes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops
+
+
+class Scope:
+    """One model under construction: unique layer names, and the tensor that constants hang on.
+
+    Args:
+        anchor: any symbolic tensor of the model; a constant must depend on an input to be part of a functional model.
+        dtype: what float32 becomes, or None to leave it.
+    """
+
+    def __init__(self, anchor: KerasTensor | None, dtype: str | None) -> None:
+        self.dtype = dtype
+        self._anchor = anchor
+        self._taken: set[str] = set()
+        self._pending: list[tuple[Any, list[Any]]] = []
+
+    def name(self, wanted: str) -> str:
+        """`wanted` as a layer's name: without '/', which HDF5 would take for a folder, and used once."""
+        base = re.sub(r"[/\\]", ".", wanted).strip(".") or "layer"
+        name, count = base, 1
+        while name in self._taken:
+            count += 1
+            name = f"{base}_{count}"
+        self._taken.add(name)
+        return name
+
+    def array(self, array: Any) -> Any:
+        """`array` in the dtype that the model is built in."""
+        return array.astype(self.dtype) if self.dtype and array.dtype == np.float32 else array
+
+    def float_dtype(self, dtype: str) -> str:
+        return self.dtype if self.dtype and dtype == "float32" else dtype
+
+    def apply(self, layer: Any, inputs: Any, weights: list[Any]) -> Any:
+        """Call `layer` on `inputs` and give it its weights."""
+        outputs = layer(inputs)
+        layer.set_weights(weights)
+        return outputs
+
+    @cached_property
+    def zero(self) -> KerasTensor:
+        """A scalar integer 0 that depends on an input: where a constant is looked up."""
+        if self._anchor is None:
+            raise ValueError("a model without inputs has no Keras form")
+        corner = self._anchor[tuple(slice(0, 1) for _ in self._anchor.shape)] if self._anchor.shape else self._anchor
+        return ops.sum(ops.zeros_like(corner, dtype="int32"))
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """An initializer: operator functions put it into a layer of their own, or use `tensor`."""
+
+    array: Any
+    name: str
+    scope: Scope = field(repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> str:
+        return str(self.array.dtype)
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.array.size == 1
+
+    @cached_property
+    def tensor(self) -> KerasTensor:
+        """The constant as a tensor: the one row of an Embedding layer's table, which is a weight and no JSON text."""
+        flat = np.ascontiguousarray(self.array).reshape(1, -1)
+        store = "uint8" if flat.dtype == np.bool_ else self.dtype
+        if not flat.size:
+            flat = np.zeros((1, 1), flat.dtype)
+        table = keras.layers.Embedding(
+            1, flat.shape[1], embeddings_initializer="zeros", dtype=store, name=self.scope.name(self.name)
+        )
+        row = self.scope.apply(table, self.scope.zero, [flat.astype(store)])
+        row = row if self.array.size else row[:0]
+        row = ops.reshape(row, self.shape)
+        return ops.cast(row, "bool") if flat.dtype == np.bool_ else row
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size that is known when the model runs: an axis of a tensor. Equal symbols are equal sizes."""
+
+    symbol: str
+    tensor: Any = field(compare=False, repr=False)
+    axis: int = field(compare=False)
+
+    def as_tensor(self) -> KerasTensor:
+        """The size as an int64 scalar: so many ones, summed."""
+        return ops.sum(self.ones())
+
+    def ones(self) -> KerasTensor:
+        """A vector of ones as long as the axis: the maximum over nothing but this axis, compared with itself."""
+        others = [axis for axis in range(len(self.tensor.shape)) if axis != self.axis]
+        line = ops.sum(ops.zeros_like(self.tensor, dtype="int64"), axis=others) if others else self.tensor
+        return ops.ones_like(line, dtype="int64")
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """An integer tensor that was computed from shapes: an object array of int and Size."""
+
+    array: Any
+    scope: Scope = field(repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def tensor(self) -> KerasTensor:
+        parts = [_size_tensor(item, self.scope) for item in self.array.reshape(-1)]
+        return ops.reshape(ops.stack(parts), self.shape)
+
+
+def _size_tensor(item: int | Size, scope: Scope) -> KerasTensor:
+    return item.as_tensor() if isinstance(item, Size) else ops.cast(scope.zero, "int64") + int(item)
+
+
+Operand = KerasTensor | Constant | Sizes
+
+
+def tensor(value: Any) -> KerasTensor:
+    """`value` as a symbolic tensor."""
+    return value.tensor if isinstance(value, Constant | Sizes) else value
+
+
+def number(value: Any) -> Any:
+    """`value` as what the other operand of a binary operation may be: a Python number where it is one, else a tensor.
+
+    A number broadcasts without raising the rank, so callers check that the other operand's rank is not smaller.
+    """
+    return value.array.item() if isinstance(value, Constant) and value.is_scalar else tensor(value)
