@@ -90,6 +90,7 @@ def train(options: TrainOptions, call: Call, screen: TextIO) -> tuple[Mapping[st
             _RUNTIMES[options.framework], options.device, "trainers.tasks:train", {"options": options.to_json()}, told
         )
     facts, epochs = result["facts"], result["history"]["epochs"]
+    score = f"test accuracy {facts['accuracy']:.1%}, loss {facts['loss']:.4f}"
     lines = [
         f"{options.model} in {options.framework}, {facts['epochs']} epochs: "
         f"test accuracy {facts['accuracy']:.1%}, loss {facts['loss']:.4f}",
@@ -205,6 +206,10 @@ class Lines:
         self.waiting = ""
 
 
+def _rate(value: float) -> str:
+    return f"{value:,.0f} items/s"
+
+
 _STAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "download": lambda fields: f"downloading {fields['file']}",
     "train": lambda fields: f"epoch {fields['epoch']}" + (f"/{fields['epochs']}" if "epochs" in fields else ""),
@@ -227,7 +232,3 @@ _NUMBERS: dict[str, Callable[[Any], str]] = {
 
 def _numbers(fields: Mapping[str, Any]) -> str:
     return "  ".join(write(fields[name]) for name, write in _NUMBERS.items() if name in fields)
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f} items/s"
