@@ -1,0 +1,188 @@
+"""Write any opened model as ONNX, with float32 weights bit-equal to the source's: nothing is folded on the way.
+
+PyTorch goes through torch.onnx (the torch.export-based exporter first, then the older one), TensorFlow and Keras go
+through tf2onnx on a frozen graph, ONNX through cleaning alone. Each way is a strategy; the caller tries them in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from exporters.options import ExportOptions
+from exporters.sources import examples
+from toolkit.errors import BadInput, ExportFailed
+from toolkit.runtime.onnx_runner import OnnxRunner
+from toolkit.runtime.runner import Runner
+from toolkit.runtime.savedmodel_runner import TensorFlowRunner
+from toolkit.runtime.torchscript_runner import TorchRunner, arguments, to_tensor
+from toolkit.signature import Signature, unflatten
+
+NEWEST_OPSET = 23
+_TF2ONNX_CEILING = 18
+_TORCH_DYNAMO_FLOOR = 18
+_LONGEST = 2**20  # an upper bound for a dimension that declares none: torch.export wants one to keep it free
+INLINE_BYTES = 1_900_000_000  # protobuf's limit is 2 GiB for the whole file
+
+Strategy = Callable[[Any, Path, ExportOptions], None]
+
+
+def strategies(model: Runner) -> dict[str, Strategy]:
+    """The ways to write this model, best first."""
+    if isinstance(model, TorchRunner):
+        if "ScriptModule" in type(model.module).__name__:
+            return {"torch.onnx (TorchScript-based)": _from_torch_older}
+        return {"torch.onnx (torch.export-based)": _from_torch, "torch.onnx (TorchScript-based)": _from_torch_older}
+    if isinstance(model, TensorFlowRunner):
+        return {"tf2onnx": _from_tensorflow}
+    return {"onnx": _from_onnx}
+
+
+def check_options(options: ExportOptions) -> None:
+    if not 7 <= options.opset <= NEWEST_OPSET:
+        raise BadInput(
+            f"opset {options.opset} is outside what can be written (7 to {NEWEST_OPSET})", where="--opset",
+            hint="18 is read by every ONNX Runtime since 1.14.",
+        )  # fmt: skip
+
+
+def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
+    """The exporter that is based on torch.export; weights stay as they are because its optimizer stays off."""
+    import torch
+
+    args, kwargs = _example(model)
+    signature = model.signature
+    with _quiet():
+        program = torch.onnx.export(
+            model.module,
+            args,
+            None,
+            kwargs=kwargs,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            opset_version=max(options.opset, _TORCH_DYNAMO_FLOOR),
+            input_names=list(signature.input_names),
+            output_names=list(signature.output_names),
+            dynamic_shapes=_dynamic_shapes(torch, signature),
+        )
+    assert program is not None
+    _save(program.model, model, path, options)
+
+
+def _dynamic_shapes(torch: Any, signature: Signature) -> Any:
+    """The inputs' structure with {axis: Dim} at its leaves: a Dim with bounds raises where tracing would bake it in."""
+    dims = {
+        symbol: torch.export.Dim(symbol, min=1, max=signature.limit(symbol) or _LONGEST) for symbol in signature.symbols
+    }
+    leaves = {
+        spec.name: {axis: dims[symbol] for axis, symbol in spec.dynamic_dims.items()} for spec in signature.inputs
+    }
+    return unflatten(signature.input_structure, leaves)
+
+
+def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions) -> None:
+    """The older exporter, based on TorchScript; it knows recurrent layers with a free sequence length."""
+    import onnx_ir as ir
+    import torch
+
+    args, kwargs = _example(model)
+    signature = model.signature
+    specs = (*signature.inputs, *signature.outputs)
+    with _quiet():
+        torch.onnx.export(
+            model.module,
+            (*args, kwargs) if kwargs else args,
+            str(path),
+            dynamo=False,
+            # Constants stay as they are, and no BatchNormalization is folded away: speed is the runtime's business.
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            opset_version=min(options.opset, 20),
+            input_names=list(signature.input_names),
+            output_names=list(signature.output_names),
+            dynamic_axes={spec.name: spec.dynamic_dims for spec in specs if spec.dynamic_dims},
+        )
+    _save(ir.load(path), model, path, options)
+
+
+def _example(model: TorchRunner) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    import torch
+
+    signature = model.signature
+    if not signature.inputs:
+        raise ExportFailed(
+            "the file does not say what its inputs are", where="source", hint="Describe them with --input."
+        )
+    values = examples.arrays(signature, examples.sizes(signature, 0))
+    return arguments(signature, {name: to_tensor(torch, array, "cpu") for name, array in values.items()})
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters talk of their own future and progress; what matters reaches the user as an error or a note."""
+    import io
+    import logging
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None:
+    """tf2onnx on the frozen graph of the model's one concrete function."""
+    import onnx_ir as ir
+
+    from exporters.graph import tensorflow_graph
+
+    frozen = tensorflow_graph.freeze(model.function, model.signature)
+    with _quiet():
+        proto = tensorflow_graph.to_onnx(frozen, min(options.opset, _TF2ONNX_CEILING))
+    _save(ir.from_proto(proto), model, path, options)
+
+
+def _from_onnx(model: OnnxRunner, path: Path, options: ExportOptions) -> None:
+    from exporters.graph import read
+
+    _save(read.read(model.path), model, path, options)
+
+
+def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None:
+    """Clean, check, raise the opset where a higher one is asked for, complete the interface and write."""
+    import onnx_ir as ir
+    from onnx_ir.passes import common
+
+    from exporters.graph import interface
+
+    graph = common.RemoveUnusedNodesPass()(graph).model
+    graph = common.IdentityEliminationPass()(graph).model
+    graph = _raised(graph, options.opset)
+    interface.finish(graph, model.signature, model.contract)
+    size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
+    external = f"{path.name}.data" if size > INLINE_BYTES else None
+    ir.save(graph, path, external_data=external)
+    _check(path)
+
+
+def _raised(graph: Any, opset: int) -> Any:
+    """The graph in a newer opset, by ONNX Script's converter; there is no lossless way to an older one, so it stays."""
+    if graph.opset_imports.get("", opset) >= opset:
+        return graph
+    from onnxscript.version_converter import ConvertVersionPass
+
+    return ConvertVersionPass(target_version=opset, fallback=False)(graph).model
+
+
+def _check(path: Path) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:
+        raise ExportFailed(
+            f"the exporter wrote a graph that ONNX's checker refuses ({str(error).strip().splitlines()[0][:200]})"
+        ) from error

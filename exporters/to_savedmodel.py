@@ -1,0 +1,70 @@
+"""Write any opened model as a SavedModel: TensorFlow's own natively, everything else from its ONNX graph via Keras.
+
+One signature, `serving_default`, whose inputs and outputs bear the source's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from exporters.options import ExportOptions
+from toolkit import metadata
+from toolkit.contract import Contract
+from toolkit.runtime.hdf5_runner import keras_call
+from toolkit.runtime.runner import Runner
+from toolkit.runtime.savedmodel_runner import SERVING, TensorFlowRunner, concrete_function
+from toolkit.signature import Signature
+
+Strategy = Callable[[Any, Path, ExportOptions], None]
+
+
+def strategies(model: Runner) -> dict[str, Strategy]:
+    """The ways to write this model natively, best first."""
+    return {"tf.saved_model.save": _native} if isinstance(model, TensorFlowRunner) else {}
+
+
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract) -> None:
+    """Rebuild an ONNX graph as a Keras model and save its one function."""
+    from exporters import onnx_to_keras
+    from exporters.to_torchscript import positional
+    from toolkit.runtime.savedmodel_runner import import_tensorflow
+
+    tf = import_tensorflow()
+    model = onnx_to_keras.build(path)
+    flat = positional(signature)
+    function = concrete_function(tf, keras_call(model, flat), flat)
+    _save(function, _variables(model), target, flat, contract)
+
+
+def _native(model: TensorFlowRunner, path: Path, _: ExportOptions) -> None:
+    owner = getattr(model, "model", None) or getattr(model, "_model", None)
+    _save(model.function, _variables(owner), path, model.signature, model.contract)
+
+
+def _variables(owner: Any) -> list[Any]:
+    """The tf.Variables that a model holds: Keras wraps them, tf.Module and a loaded SavedModel do not."""
+    variables = owner.variables if hasattr(owner, "variables") else []
+    return [getattr(variable, "value", variable) if _is_keras(variable) else variable for variable in variables]
+
+
+def _is_keras(variable: Any) -> bool:
+    return type(variable).__module__.startswith("keras")
+
+
+def _save(function: Any, variables: list[Any], path: Path, signature: Signature, contract: Contract) -> None:
+    import tensorflow as tf
+
+    holder = tf.Module()
+    # What a signature captures must be reachable from the object that is saved; nothing else of the model is.
+    holder.captured = [*variables, *_resources(function)]
+    tf.saved_model.save(holder, str(path), signatures={SERVING: function})
+    extra = path / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    (extra / metadata.FILE).write_text(metadata.dumps(signature, contract), encoding="utf-8")
+
+
+def _resources(function: Any) -> list[Any]:
+    """Variables that the function captures and its model does not list."""
+    return list(function.graph.variables)

@@ -1,0 +1,85 @@
+"""Write any opened model as TorchScript: PyTorch's by scripting, else tracing; all others from their ONNX graph."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from exporters.options import ExportOptions
+from exporters.sources import examples
+from toolkit import metadata
+from toolkit.contract import Contract
+from toolkit.runtime.runner import Runner
+from toolkit.runtime.torchscript_runner import TorchRunner, arguments, to_tensor
+from toolkit.signature import Signature
+
+Strategy = Callable[[Any, Path, ExportOptions], None]
+
+
+def strategies(model: Runner) -> dict[str, Strategy]:
+    """The native ways to write this model, best first: scripting keeps control flow and sizes, tracing bakes them in."""
+    if not isinstance(model, TorchRunner):
+        return {}
+    if "ScriptModule" in type(model.module).__name__:
+        return {"torch.jit": _as_it_is}
+    return {"torch.jit.script": _script, "torch.jit.trace": _trace}
+
+
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract) -> None:
+    """Rebuild an ONNX graph as a PyTorch module and script it."""
+    import torch
+
+    from exporters import onnx_to_torch
+
+    module = onnx_to_torch.build(path).eval()
+    _save(_scripted(torch, module), target, positional(signature), contract)
+
+
+def positional(signature: Signature) -> Signature:
+    """The same tensors without nesting: what is rebuilt from an ONNX graph takes and returns them in its order."""
+    return Signature(signature.inputs, signature.outputs, limits=signature.limits)
+
+
+def _script(model: TorchRunner, path: Path, _: ExportOptions) -> None:
+    import torch
+
+    _save(_scripted(torch, model.module), path, model.signature, model.contract)
+
+
+def _trace(model: TorchRunner, path: Path, _: ExportOptions) -> None:
+    import torch
+
+    signature = model.signature
+    values = examples.arrays(signature, examples.sizes(signature, 0))
+    args, kwargs = arguments(signature, {name: to_tensor(torch, value, model.ran_on) for name, value in values.items()})
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")
+        # The caller compares the trace with the model at other sizes; PyTorch's own check repeats this one.
+        traced = torch.jit.trace(
+            model.module,
+            example_inputs=args or None,
+            example_kwarg_inputs=kwargs or None,
+            check_trace=False,
+            strict=False,
+        )
+    _save(traced, path, signature, model.contract)
+
+
+def _as_it_is(model: TorchRunner, path: Path, _: ExportOptions) -> None:
+    _save(model.module, path, model.signature, model.contract)
+
+
+def _scripted(torch: Any, module: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(module)
+
+
+def _save(module: Any, path: Path, signature: Signature, contract: Contract) -> None:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(module, str(path), _extra_files={metadata.FILE: metadata.dumps(signature, contract)})
