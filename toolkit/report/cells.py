@@ -38,6 +38,11 @@ def difference(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.1e}"
 
 
+def steps(value: float | None) -> str:
+    """A number of units in the last place: whole and small, or large."""
+    return difference(value) if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
 def ratio(value: float) -> str:
     """R, an error in units of the source's own: "0.9" or, from a thousand on, "8.1e+05"."""
     if not math.isfinite(value):
@@ -108,13 +113,17 @@ def exit_code(reports: Sequence[Report]) -> int:
     return EXIT_INCONCLUSIVE if code == EXIT_PASSED and not all(report.passed for report in reports) else code
 
 
-def row_title(row: Row, rows: Sequence[Row], everything: Sequence[Row] = ()) -> str:
-    """A row's name in a report: its format, with the device and the file where the format alone would not tell.
+def row_name(row: Row, rows: Sequence[Row]) -> str:
+    """The format, with the device where the format ran on several."""
+    devices = {other.device for other in rows if other.format == row.format}
+    return plain(f"{row.format} {row.device}" if len(devices) > 1 else row.format)
 
-    `rows` are the report's; `everything` the rows of all reports beside it, whose devices are told apart alike.
-    """
-    devices = {other.device for other in (everything or rows) if other.format == row.format}
-    paths = {other.path for other in rows if other.format == row.format}
-    device = f" {row.device}" if len(devices) > 1 else ""
-    path = f" {row.path}" if len(paths) > 1 else ""
-    return plain(f"{row.format}{device}{path}")
+
+def row_path(row: Row, rows: Sequence[Row]) -> str:
+    """The file, where the rows hold several of this format; else empty."""
+    return plain(row.path) if len({other.path for other in rows if other.format == row.format}) > 1 else ""
+
+
+def row_title(row: Row, rows: Sequence[Row], everything: Sequence[Row] = ()) -> str:
+    """A row's name among its report's `rows`, and alike in every report whose rows are in `everything`."""
+    return f"{row_name(row, everything or rows)} {row_path(row, rows)}".rstrip()

@@ -80,8 +80,7 @@ def _table(rows: Sequence[Row], width: int) -> list[Line]:
     layout = _layout(rows, width)
     lines = [_line([(column.title, DIM) for column in layout.columns], layout.widths, ("verdict", DIM))]
     for row in rows:
-        several = len({other.path for other in rows if other.format == row.format}) > 1
-        lines += _row_lines(row, layout, width, path=plain(row.path) if several else "")
+        lines += _row_lines(row, layout, width, path=cells.row_path(row, rows))
     return lines
 
 
