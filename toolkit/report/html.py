@@ -85,6 +85,9 @@ TONES = {
 }
 
 
+_ALL_PASSED = {1: "The export predicts what its source predicts", 2: "Both exports predict the same"}
+
+
 def headline(rows: Sequence[Row]) -> str:
     """What a reader should know after one line."""
     total, passed = len(rows), sum(row.verdict is Verdict.PASS for row in rows)
@@ -92,7 +95,7 @@ def headline(rows: Sequence[Row]) -> str:
     if not rows:
         return "Nothing was compared"
     if passed == total:
-        return "The export predicts what its source predicts" if total == 1 else f"All {total} exports predict the same"
+        return _ALL_PASSED.get(total, f"All {total} exports predict the same")
     if failed:
         return f"{failed} of {total} {'exports does' if failed == 1 else 'exports do'} not predict the same"
     return f"{passed} of {total} shown to predict the same; {total - passed} not shown"
@@ -144,6 +147,7 @@ def _page(template: str, **data: Any) -> str:
         lstrip_blocks=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
+    environment.filters["short"] = plain
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template(template).render(
