@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 _EVALUATION_BATCH = 1024
 _FIT_STEPS = 16  # steps per call of the compiled function in `fit`
 
-_OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+_OPTIMIZERS: dict[str, Callable[[float], Any]] = {
+    # The paper's epsilon, as PyTorch's: Keras' own is ten times as large.
+    "adam": lambda rate: keras.optimizers.Adam(rate, epsilon=1e-8),
+    "sgd": keras.optimizers.SGD,
+}
 _AMP_POLICIES = {"cuda": "mixed_float16", "cpu": "mixed_bfloat16"}
 
 
@@ -55,7 +59,7 @@ def load(artifact: Artifact) -> Model:
 
 def evaluate(model: Model, part: Part) -> Score:
     """Mean loss per item and accuracy over `part`, whose x is what the model takes: float32 (count, *shape)."""
-    return _evaluate(models_keras.functional(model, logits=True), _LOSSES[model.name], part)
+    return _evaluate(_compiled(model), _LOSSES[model.name], part)
 
 
 def predict(model: Model, x: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -65,9 +69,20 @@ def predict(model: Model, x: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _evaluate(logits_of: Any, loss: Callable[[Any, Any], Any], part: Part) -> Score:
-    logits = logits_of.predict(part.x, batch_size=_EVALUATION_BATCH, verbose=0)
-    per_item = loss(tf.constant(part.labels), tf.constant(logits, tf.float32)).numpy()
-    return Score(float(per_item.mean(dtype=np.float64)), float((logits.argmax(1) == part.labels).mean()))
+    loss_sum, correct = 0.0, 0
+    for start in range(0, len(part), _EVALUATION_BATCH):
+        batch = part[start : start + _EVALUATION_BATCH]
+        logits = logits_of(tf.constant(batch.x))
+        loss_sum += float(tf.reduce_sum(loss(tf.constant(batch.labels), logits)))
+        correct += int((logits.numpy().argmax(1) == batch.labels).sum())
+    return Score(loss_sum / len(part), correct / len(part))
+
+
+def _compiled(model: Model) -> Callable[[Any], Any]:
+    """The logits of a batch of any size, as one call."""
+    inputs = tf.TensorSpec((None, *ARCHITECTURES[model.name].shape), tf.float32)
+    logits: Callable[[Any], Any] = tf.function(lambda x: model.logits(x, training=False), input_signature=[inputs])
+    return logits
 
 
 def _binary(labels: Any, logits: Any) -> Any:
@@ -93,6 +108,8 @@ class KerasLearner:
         policy = _AMP_POLICIES[options.device] if options.amp else None
         self.model: Model = factories.make(models_keras, options, dtype=policy)
         models_keras.set_weights(self.model, initial_weights(architecture, options.seed))
+        self.kept: Model = factories.make(models_keras, options) if options.amp else self.model
+        self.logits = _compiled(self.kept)
         self.loss = _LOSSES[options.model]
         self.trained = models_keras.functional(self.model, logits=True)
         self.optimizer = _optimizer(options, policy)
@@ -166,7 +183,14 @@ class KerasLearner:
         return loss, right
 
     def evaluate(self, part: Part) -> Score:
-        return _evaluate(self.trained, self.loss, part)
+        self.float32()
+        return _evaluate(self.logits, self.loss, part)
+
+    def float32(self) -> Model:
+        """The model as it will be used: mixed policies keep float32 weights, and predictions are made in float32."""
+        if self.kept is not self.model:
+            self.kept.set_weights(self.model.get_weights())
+        return self.kept
 
     def state(self) -> State:
         # Copies: on the CPU `numpy()` may look into the variable's own memory, which training changes.
@@ -186,7 +210,7 @@ class KerasLearner:
 
 
 def _optimizer(options: TrainOptions, policy: str | None) -> Any:
-    optimizer = _OPTIMIZERS[options.optimizer](learning_rate=options.rate)
+    optimizer = _OPTIMIZERS[options.optimizer](options.rate)
     # float16 alone needs a scaled loss: bfloat16 has float32's range.
     return keras.optimizers.LossScaleOptimizer(optimizer) if policy == "mixed_float16" else optimizer
 
@@ -209,9 +233,7 @@ class _Teller(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
 
 
 def _save(learner: KerasLearner, folder: Path) -> dict[str, str]:
-    """Files in float32, whatever precision the training computed in: mixed policies keep float32 weights."""
-    model = factories.make(models_keras, learner.options)
-    model.set_weights(learner.model.get_weights())
+    model = learner.float32()
     files = {
         "weights": "model.weights.h5",
         "model": "model.keras",

@@ -41,7 +41,7 @@ class TrainOptions:
     dataset: str = "digits"
     data_dir: str | None = None
     optimizer: str = "adam"
-    epochs: int = 10
+    epochs: int = 20
     batch_size: int = 64
     learning_rate: float | None = None
     seed: int = 0

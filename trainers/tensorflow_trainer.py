@@ -47,7 +47,7 @@ def same_start(options: TrainOptions, steps: int | None, report: Report = lambda
 def load(artifact: Artifact) -> Model:
     """The trained model, from its checkpoint."""
     model: Model = factories.build(artifact, models_tensorflow)
-    tf.train.Checkpoint(model=model).restore(str(artifact.file("weights") / "weights")).assert_consumed()
+    tf.train.Checkpoint(model=model).read(str(artifact.file("weights") / "weights")).assert_consumed()
     return model
 
 

@@ -104,8 +104,8 @@ class TorchLearner:
         self.loss = _LOSSES[type(self.model)]
         # Fused: one kernel for all parameters instead of a few for each; on a small model that is a third of a step.
         self.optimizer = _OPTIMIZERS[options.optimizer](self.model.parameters(), lr=options.rate, fused=True)  # type: ignore[call-arg]  # the base class knows only params
-        self.amp = options.amp
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.amp and self.device.type == "cuda")
+        self.amp = _AMP_DTYPES[options.device] if options.amp else torch.float32
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp is torch.float16)
         self.labels = torch.from_numpy(items.labels).to(self.device)
         self.set_items(items.x)
         self.pace = loop.Pace()
@@ -130,7 +130,7 @@ class TorchLearner:
 
     def _step(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad()
-        with torch.autocast(self.device.type, _AMP_DTYPES[self.device.type], enabled=self.amp):
+        with torch.autocast(self.device.type, self.amp, enabled=self.amp is not torch.float32):
             logits = self.model.logits(x)
         logits = logits.float()
         loss = self.loss(logits, labels)

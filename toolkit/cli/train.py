@@ -33,7 +33,7 @@ _RUNTIMES = {"torch": "torch", "keras": "tensorflow", "tensorflow": "tensorflow"
 @click.option("--dataset", type=click.Choice(DATASETS), default="digits", show_default=True, help="Digits come along.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Read the IDX files here instead of downloading.")
 @click.option("--optimizer", type=click.Choice(tuple(OPTIMIZERS)), help="[default: adam; sgd with --same-start]")
-@click.option("--epochs", type=int, default=10, show_default=True, help="Times through the training set.")
+@click.option("--epochs", type=int, default=20, show_default=True, help="Times through the training set.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Items per step.")
 @click.option("--learning-rate", type=float, help="[default: 0.001 for adam, 0.1 for sgd]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, batches, dropout and augmentation.")
@@ -92,8 +92,7 @@ def train(options: TrainOptions, call: Call, screen: TextIO) -> tuple[Mapping[st
     facts, epochs = result["facts"], result["history"]["epochs"]
     score = f"test accuracy {facts['accuracy']:.1%}, loss {facts['loss']:.4f}"
     lines = [
-        f"{options.model} in {options.framework}, {facts['epochs']} epochs: "
-        f"test accuracy {facts['accuracy']:.1%}, loss {facts['loss']:.4f}",
+        f"{options.model} in {options.framework}, {facts['epochs']} epochs: {score}",
         f"  {_rate(epochs[-1]['items_per_second'])} on {options.device} in the last epoch",
         f"  {result['artifact']}: {', '.join(sorted(result['files'].values()))}",
     ]
@@ -126,9 +125,9 @@ def _comparison(agreement: Agreement, options: TrainOptions, files: Mapping[str,
     lines = [f"{options.model}, {len(agreement.differences)} steps of {options.optimizer} from the same start"]
     for framework, values in agreement.losses.items():
         lines.append(f"  {framework:<11} loss {values[0]:.6f} -> {values[-1]:.6f}")
+    difference = f"largest relative difference {agreement.worst:.1e} at step {agreement.worst_step}"
     lines += [
-        f"the losses {verdict}: largest relative difference {agreement.worst:.1e} "
-        f"at step {agreement.worst_step} (tolerance {agreement.tolerance:.0e})",
+        f"the losses {verdict}: {difference} (tolerance {agreement.tolerance:.0e})",
         f"  {', '.join(files.values())}",
     ]
     return "\n".join(lines)
