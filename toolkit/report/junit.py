@@ -6,7 +6,7 @@ suite of no tests would count as passed.
 
 from __future__ import annotations
 
-from xml.etree import ElementTree as Tree
+from xml.etree import ElementTree as ET
 
 from toolkit.report import cells, explanation
 from toolkit.report.plain import plain
@@ -26,38 +26,37 @@ _COUNTERS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 def render(report: Report) -> str:
     """The report as one XML document, control characters spelled out."""
-    suites = Tree.Element("testsuites", name="toolkit verify")
-    suite = Tree.SubElement(suites, "testsuite", name=plain(report.reference.source), timestamp=plain(report.created))
-    properties = Tree.SubElement(suite, "properties")
+    suites = ET.Element("testsuites", name="toolkit verify")
+    suite = ET.SubElement(suites, "testsuite", name=plain(report.reference.source), timestamp=plain(report.created))
+    properties = ET.SubElement(suite, "properties")
     for name, value in report.environment.items():
-        Tree.SubElement(properties, "property", name=plain(name), value=plain(value))
+        ET.SubElement(properties, "property", name=plain(name), value=plain(value))
     for row in report.rows:
         _case(suite, row, report)
     if not report.rows:
-        case = Tree.SubElement(suite, "testcase", classname="toolkit.verify", name="rows")
-        Tree.SubElement(case, "error", message="nothing was compared", type="INCONCLUSIVE")
+        case = ET.SubElement(suite, "testcase", classname="toolkit.verify", name="rows")
+        ET.SubElement(case, "error", message="nothing was compared", type="INCONCLUSIVE")
     _count(suite, seconds=sum(report.seconds.values()))
-    Tree.indent(suites)
-    return Tree.tostring(suites, encoding="unicode", xml_declaration=False).join(
-        ('<?xml version="1.0" encoding="utf-8"?>\n', "\n")
-    )
+    ET.indent(suites)
+    body = ET.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
 
 
-def _case(suite: Tree.Element, row: Row, report: Report) -> None:
+def _case(suite: ET.Element, row: Row, report: Report) -> None:
     name = f"{row.format} on {row.device}: {row.path}"
-    case = Tree.SubElement(suite, "testcase", classname=f"toolkit.verify.{plain(row.format)}", name=plain(name))
+    case = ET.SubElement(suite, "testcase", classname=f"toolkit.verify.{plain(row.format)}", name=plain(name))
     if row.latency:
         case.set("time", f"{row.latency.median / 1000:.6f}")
     words = explanation.words(row, report.thresholds)
     if row.verdict in ELEMENTS:
         reason = plain(row.reason) or cells.COUNTED[row.verdict]
-        element = Tree.SubElement(case, ELEMENTS[row.verdict], message=reason, type=row.verdict.value)
+        element = ET.SubElement(case, ELEMENTS[row.verdict], message=reason, type=row.verdict.value)
         element.text = words
     else:
-        Tree.SubElement(case, "system-out").text = words
+        ET.SubElement(case, "system-out").text = words
 
 
-def _count(suite: Tree.Element, seconds: float) -> None:
+def _count(suite: ET.Element, seconds: float) -> None:
     suite.set("tests", str(len(suite.findall("testcase"))))
     for element, counter in _COUNTERS.items():
         suite.set(counter, str(len(suite.findall(f"testcase/{element}"))))

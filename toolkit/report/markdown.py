@@ -27,12 +27,12 @@ def render(report: Report) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Text as Markdown shows it literally: on one line, no markup, no HTML, no table cell's end, no link.
+    r"""Text as Markdown shows it literally: on one line, no markup, no HTML, no table cell's end.
 
-    A backslash goes before what has a meaning, also between the letters that GitHub would make a link of by itself.
+    A backslash goes before what has a meaning; what GitHub would make a link or a mention of by itself is cut in two.
     """
     shown = _SPECIAL.sub(r"\\\1", plain(text).replace("&", "&amp;"))
-    return shown.replace("://", r":\//").replace("www.", r"www\.").replace("@", r"\@")
+    return shown.replace("://", r":\//").replace("www.", r"www\.").replace("@", "@<!-- -->")
 
 
 def _table(rows: Sequence[Row]) -> str:
