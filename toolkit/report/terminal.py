@@ -6,12 +6,13 @@ row (first the runtime), and a reason that does not fit beside its verdict wraps
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toolkit.report import cells
 from toolkit.report.cells import Column
+from toolkit.report.lines import DIM, GAP, Line, flow, fold, grid, padded, print_lines, size, wrapped
 from toolkit.report.plain import plain, shortened
 from toolkit.verification.report import Report, Row, Verdict
 
@@ -27,11 +28,8 @@ STYLES = {
     Verdict.NOT_RUN: "yellow",
     Verdict.INCONCLUSIVE: "yellow",
 }
-DIM = "dim"
 # Which column moves under its row first, where the console is too narrow for all of them.
 _MOVES_FIRST = (cells.RUNTIME, cells.ARGMAX, cells.LARGEST, cells.LATENCY, cells.RAN_ON)
-_GAP = "  "
-_APART = "     "
 _UNDER = 4  # what stands under a row is indented by this much
 _BESIDE = 40  # a reason wraps beside its verdict where it has at least this much room, else under the row
 _LEGEND = (
@@ -39,17 +37,16 @@ _LEGEND = (
     " (? where the measurement can't tell)"
 )
 
-# A line is pieces of text with their styles.
-Line = list[tuple[str, str]]
-
 
 def render(report: Report, console: Console, *, page: str | None = None) -> None:
     """Print reference, table, summary and exit code; `page` is where the HTML report was written, if it was."""
     about, truth = cells.reference(report)
-    _print(console, _flow([about, truth, report.coverage.words], console.width, DIM, label=" reference  ", indent=12))
-    _print(console, _table(report.rows, console.width))
+    print_lines(
+        console, flow([about, truth, report.coverage.words], console.width, DIM, label=" reference  ", indent=12)
+    )
+    print_lines(console, _table(report.rows, console.width))
     places = _places(page, report.worst_inputs)
-    _print(console, _summary(report.rows, report.exit_code, places, console.width))
+    print_lines(console, _summary(report.rows, report.exit_code, places, console.width))
 
 
 def render_many(reports: Sequence[tuple[str, Report]], console: Console, *, page: str | None = None) -> None:
@@ -58,13 +55,13 @@ def render_many(reports: Sequence[tuple[str, Report]], console: Console, *, page
     Where the console is too narrow for that, the latency moves to a second line, and then each entry has its own line.
     """
     width = console.width
-    _print(console, _matrix(reports, width))
-    _print(console, _wrapped(_LEGEND.split(), width, DIM, indent=1))
+    print_lines(console, _matrix(reports, width))
+    print_lines(console, wrapped(_LEGEND.split(), width, DIM, indent=1))
     for name, report in reports:
-        _print(console, _reasons(name, report, width))
+        print_lines(console, _reasons(name, report, width))
     rows = [row for _, report in reports for row in report.rows]
     code = cells.exit_code([report for _, report in reports])
-    _print(console, _summary(rows, code, _places(page, None), width))
+    print_lines(console, _summary(rows, code, _places(page, None), width))
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class _Layout:
 
 def _table(rows: Sequence[Row], width: int) -> list[Line]:
     layout = _layout(rows, width)
-    lines = [_line([(column.title, DIM) for column in layout.columns], layout.widths, ("verdict", DIM))]
+    lines = [padded([(column.title, DIM) for column in layout.columns], layout.widths, ("verdict", DIM))]
     for row in rows:
         lines += _row_lines(row, layout, width, path=cells.row_path(row, rows))
     return lines
@@ -89,7 +86,7 @@ def _layout(rows: Sequence[Row], width: int) -> _Layout:
     moved = []
     verdict = max([len("verdict"), *(len(row.verdict.value) for row in rows)])
     for column in _MOVES_FIRST:
-        if 1 + sum(size + len(_GAP) for size in _widths(columns, rows)) + verdict <= width:
+        if 1 + sum(size + len(GAP) for size in _widths(columns, rows)) + verdict <= width:
             break
         if column in columns:
             columns.remove(column)
@@ -98,11 +95,11 @@ def _layout(rows: Sequence[Row], width: int) -> _Layout:
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[int, ...]:
-    return tuple(max([_size(column.title), *(_size(_cell(column, row)) for row in rows)]) for column in columns)
+    return tuple(max([size(column.title), *(size(_cell(column, row)) for row in rows)]) for column in columns)
 
 
 def _row_lines(row: Row, layout: _Layout, width: int, *, path: str) -> list[Line]:
-    line = _line(
+    line = padded(
         [(_cell(column, row), "") for column in layout.columns],
         layout.widths,
         (row.verdict.value, STYLES[row.verdict]),
@@ -111,17 +108,17 @@ def _row_lines(row: Row, layout: _Layout, width: int, *, path: str) -> list[Line
     moved = [f"{column.title} {_cell(column, row)}" for column in layout.moved if _cell(column, row) != "-"]
     under = [path, *moved] if path else moved
     pieces = [f"{piece}," for piece in under[:-1]] + under[-1:]
-    return lines + _wrapped(pieces, width, DIM, indent=_UNDER)
+    return lines + wrapped(pieces, width, DIM, indent=_UNDER)
 
 
 def _with_reason(line: Line, reason: str, width: int) -> list[Line]:
     """The reason beside the verdict where it fits or has room to wrap, else under the row."""
-    start = sum(_size(text) for text, _ in line) + len(_GAP)
+    start = sum(size(text) for text, _ in line) + len(GAP)
     room = width - start
-    if _size(reason) > room and room < _BESIDE:
-        return [line, *_wrapped(reason.split(), width, "", indent=_UNDER)]
-    first, *rest = _fold(reason.split(), room) or [""]
-    return [[*line, (_GAP + first, "")], *([(" " * start + text, "")] for text in rest)]
+    if size(reason) > room and room < _BESIDE:
+        return [line, *wrapped(reason.split(), width, "", indent=_UNDER)]
+    first, *rest = fold(reason.split(), room) or [""]
+    return [[*line, (GAP + first, "")], *([(" " * start + text, "")] for text in rest)]
 
 
 def _matrix(reports: Sequence[tuple[str, Report]], width: int) -> list[Line]:
@@ -133,7 +130,7 @@ def _matrix(reports: Sequence[tuple[str, Report]], width: int) -> list[Line]:
     ]
     for layout in (_matrix_wide, _matrix_two_lines):
         lines = layout(sources)
-        fits = all(sum(_size(text) for text, _ in line) <= width for line in lines)
+        fits = all(sum(size(text) for text, _ in line) <= width for line in lines)
         if fits and sum(len(rows) for _, rows in sources) == len(everything):  # no two rows of the same title
             return lines
     return _matrix_list(reports, everything)
@@ -145,7 +142,7 @@ Sources = list[tuple[str, dict[str, Row]]]
 def _matrix_wide(sources: Sources) -> list[Line]:
     titles = _titles(sources)
     table = [[(name, ""), *(_entry(rows.get(title)) for title in titles)] for name, rows in sources]
-    return _grid([[("source", DIM), *((title, DIM) for title in titles)], *table])
+    return grid([[("source", DIM), *((title, DIM) for title in titles)], *table])
 
 
 def _matrix_two_lines(sources: Sources) -> list[Line]:
@@ -155,14 +152,14 @@ def _matrix_two_lines(sources: Sources) -> list[Line]:
         table.append([(name, ""), *(_entry(rows.get(title), timed=False) for title in titles)])
         if any(row.latency for row in rows.values()):
             table.append([("", ""), *((_times(rows.get(title)), DIM) for title in titles)])
-    return _grid(table)
+    return grid(table)
 
 
 def _matrix_list(reports: Sequence[tuple[str, Report]], everything: Sequence[Row]) -> list[Line]:
     lines: list[Line] = []
     for name, report in reports:
         lines.append([(f" {plain(name, 60)}", "")])
-        lines += _grid([
+        lines += grid([
             [("", ""), (shortened(cells.row_title(row, report.rows, everything), 40), DIM), _entry(row)]
             for row in report.rows
         ])  # fmt: skip
@@ -193,9 +190,9 @@ def _reasons(name: str, report: Report, width: int) -> list[Line]:
         if row.verdict is not Verdict.PASS:
             title = f"{plain(name)}, {cells.row_title(row, report.rows)}:"
             text = f"{title} {row.verdict}  {plain(row.reason)}"
-            lines += _wrapped(text.split(), width, STYLES[row.verdict], indent=1)
+            lines += wrapped(text.split(), width, STYLES[row.verdict], indent=1)
     if not report.rows:
-        lines += _wrapped(f"{plain(name)}: nothing was compared".split(), width, STYLES[Verdict.INCONCLUSIVE], indent=1)
+        lines += wrapped(f"{plain(name)}: nothing was compared".split(), width, STYLES[Verdict.INCONCLUSIVE], indent=1)
     return lines
 
 
@@ -206,74 +203,8 @@ def _places(page: str | None, worst: str | None) -> list[str]:
 
 def _summary(rows: Sequence[Row], code: int, places: list[str], width: int) -> list[Line]:
     style = "bold green" if code == 0 else "bold"
-    return _flow([f"{cells.count_words(rows)} -> exit {code}", *places], width, style, indent=2)
+    return flow([f"{cells.count_words(rows)} -> exit {code}", *places], width, style, indent=2)
 
 
 def _cell(column: Column, row: Row) -> str:
     return shortened(column.cell(row), column.most)
-
-
-def _grid(table: Sequence[Line]) -> list[Line]:
-    widths = [max(_size(text) for text, _ in column) for column in zip(*table, strict=True)]
-    return [_line(line, widths) for line in table]
-
-
-def _line(pieces: Sequence[tuple[str, str]], widths: Sequence[int], last: tuple[str, str] = ("", "")) -> Line:
-    """Cells padded to their columns' widths behind one blank; `last` and what follows it stand unpadded."""
-    line: Line = [(" ", "")]
-    for (text, style), width in zip(pieces, widths, strict=True):
-        line += [(text + " " * (width - _size(text)), style), (_GAP, "")]
-    return [*line, last] if last[0] else line[:-1]
-
-
-def _flow(parts: Sequence[str], width: int, style: str, *, label: str = "", indent: int) -> list[Line]:
-    """Parts behind `label`, side by side as far as they fit; what does not starts an indented line of its own."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and _size(lines[-1]) + len(_APART) + _size(part) <= width:
-            lines[-1] += _APART + part
-        else:
-            lines += [" " * indent + line for line in _fold(part.split(), width - indent)]
-    lines[0] = label + lines[0][indent:]
-    return [[(line, style)] for line in lines]
-
-
-def _wrapped(words: Iterable[str], width: int, style: str, *, indent: int) -> list[Line]:
-    return [[(" " * indent + line, style)] for line in _fold(words, width - indent)]
-
-
-def _fold(words: Iterable[str], room: int) -> list[str]:
-    """Lines of whole words; only a word that is longer than a line (a path) is cut, and goes on in the next."""
-    room = max(room, 10)
-    lines: list[str] = []
-    for word in words:
-        if lines and _size(lines[-1]) + 1 + _size(word) <= room:
-            lines[-1] += f" {word}"
-        else:
-            lines += _chopped(word, room)
-    return lines
-
-
-def _chopped(word: str, room: int) -> list[str]:
-    from rich.cells import chop_cells
-
-    return chop_cells(word, room)
-
-
-def _size(text: str) -> int:
-    """Cells on a terminal: wide characters take two."""
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _print(console: Console, lines: list[Line]) -> None:
-    from rich.text import Text
-
-    encoding = console.encoding
-    for line in lines:
-        text = Text()
-        for piece, style in line:
-            text.append(piece.encode(encoding, "backslashreplace").decode(encoding), style)
-        text.rstrip()
-        console.print(text, soft_wrap=True, highlight=False)
