@@ -1,0 +1,186 @@
+"""Measure two sets of outputs against the truth, in units of the source's own rounding noise.
+
+For each input, flattened: noise = ||source - truth||, error = ||export - truth||. R is error over noise, pooled over
+all inputs in relative terms so that an input of large values does not drown the others. The noise is floored at 4 ULP
+of the output, and for a single input at the pooled noise: a source that is exact on one input by luck proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.signature import TensorSpec
+from toolkit.verification.report import Histogram, OutputComparison
+
+Array = np.ndarray[Any, Any]
+
+FLOOR_ULP = 4.0
+EXACT_ULP = 1.0
+_BINS = 24
+_LOWEST, _HIGHEST = -2.0, 6.0  # powers of ten of R in the histogram
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A difference of kind, not of degree: what was expected and what was found."""
+
+    output: str
+    what: str
+
+
+def check_structure(name: str, source: Array, export: Array) -> Mismatch | None:
+    """Dtype, shape without broadcasting, and NaN or Inf only where the source has them."""
+    if export.dtype != source.dtype:
+        return Mismatch(name, f"dtype {export.dtype} where the source has {source.dtype}")
+    if export.shape != source.shape:
+        return Mismatch(name, f"shape {list(export.shape)} where the source has {list(source.shape)}")
+    if source.dtype.kind != "f":
+        return None
+    for word, found in (("NaN", np.isnan), ("Inf", np.isposinf), ("-Inf", np.isneginf)):
+        there, here = found(export), found(source)
+        if not np.array_equal(there, here):
+            extra = int((there & ~here).sum())
+            where = f"{extra} {word} that the source does not have" if extra else f"no {word} where the source has it"
+            return Mismatch(name, where)
+    return None
+
+
+def rows_of(spec: TensorSpec, arrays: Sequence[Array]) -> list[Array]:
+    """One flat array per input: a batch's rows where the first dimension is dynamic, else the whole batch as one."""
+    if spec.shape and isinstance(spec.shape[0], str):
+        return [row.reshape(-1) for array in arrays for row in array]
+    return [array.reshape(-1) for array in arrays]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Per input: error and noise relative to the output's size, their ratio, and the totals over all inputs."""
+
+    ratios: Array
+    pooled: float
+    worst: int
+    relative_noise: float
+    exact_source: bool
+
+
+def measure(truth: Sequence[Array], source: Sequence[Array], export: Sequence[Array]) -> Measured:
+    """R for every input and pooled. All three hold one flat array per input, of equal sizes."""
+    error, noise, floor, size = (np.zeros(len(truth)) for _ in range(4))
+    exact = True
+    for index, (t, s, e) in enumerate(zip(truth, source, export, strict=True)):
+        t64, s64, e64, spacing = _finite(t, s, e)
+        error[index], noise[index] = _norm(e64 - t64), _norm(s64 - t64)
+        floor[index], size[index] = FLOOR_ULP * _norm(spacing), _norm(t64)
+        exact = exact and noise[index] == 0.0
+    scale = size + floor
+    floored = np.maximum(noise, floor)
+    relative = floored / scale
+    pooled_noise = float(np.sqrt(np.mean(relative**2)))
+    pooled = float(np.sqrt(np.mean((error / scale) ** 2))) / pooled_noise
+    ratios = error / np.maximum(floored, pooled_noise * scale)
+    return Measured(ratios, pooled, int(np.argmax(ratios)), float(np.sqrt(np.mean((noise / scale) ** 2))), exact)
+
+
+def _finite(truth: Array, source: Array, export: Array) -> tuple[Array, Array, Array, Array]:
+    """The three in float64 with zeros where the source is not finite, and the source dtype's spacing at the truth."""
+    keep = np.isfinite(source) & np.isfinite(truth)
+    t64, s64, e64 = (np.where(keep, array, 0).astype(np.float64) for array in (truth, source, export))
+    rounded = np.abs(t64).astype(source.dtype if source.dtype.kind == "f" else np.float32)
+    rounded = np.where(np.isfinite(rounded), rounded, np.finfo(rounded.dtype).max)
+    return t64, s64, e64, np.spacing(rounded).astype(np.float64)
+
+
+def _norm(values: Array) -> float:
+    """The Euclidean norm without overflow or underflow."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    return largest * float(np.sqrt(np.sum((values / largest) ** 2))) if largest else 0.0
+
+
+def describe(
+    spec: TensorSpec, truth: Sequence[Array], source: Sequence[Array], export: Sequence[Array]
+) -> tuple[OutputComparison, Measured | None]:
+    """Everything that is reported of one output. Arrays come by batch; they have passed `check_structure`."""
+    t, s, e = (rows_of(spec, arrays) for arrays in (truth, source, export))
+    identical = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(s, e, strict=True))
+    is_float = s[0].dtype.kind == "f"
+    measured = measure(t, s, e) if is_float else None
+    agree, ties = _classes(spec, t, s, e) if is_float else (None, 0)
+    differences = _differences(s, e) if is_float or s[0].dtype.kind in "iub" else (float(not identical), 0.0, 0.0, 1.0)
+    return (
+        OutputComparison(
+            name=spec.name,
+            dtype=spec.dtype,
+            max_abs=differences[0],
+            max_rel=differences[1],
+            max_ulp=differences[2],
+            cosine=differences[3],
+            noise_ratio=None if measured is None or measured.exact_source else measured.pooled,
+            worst_ratio=None if measured is None or measured.exact_source else float(measured.ratios.max()),
+            worst_input=measured.worst if measured else None,
+            agree=agree,
+            ties=ties,
+            count=len(s),
+            identical=identical,
+            errors=_histogram(measured.ratios) if measured and not measured.exact_source else None,
+        ),
+        measured,
+    )
+
+
+def _differences(source: Sequence[Array], export: Sequence[Array]) -> tuple[float, float, float, float]:
+    """Largest absolute, relative and ULP difference, and the smallest cosine, over all inputs."""
+    worst_abs = worst_rel = worst_ulp = 0.0
+    cosine = 1.0
+    for s, e in zip(source, export, strict=True):
+        s64, _, e64, spacing = _finite(s.astype(np.float64), s, e)
+        difference = np.abs(e64 - s64)
+        worst_abs = max(worst_abs, float(difference.max(initial=0.0)))
+        nonzero = s64 != 0
+        worst_rel = max(worst_rel, float((difference[nonzero] / np.abs(s64[nonzero])).max(initial=0.0)))
+        worst_ulp = max(worst_ulp, float((difference / spacing).max(initial=0.0)))
+        size = _norm(s64) * _norm(e64)
+        if size:
+            cosine = min(cosine, float(np.dot(s64 / _norm(s64), e64 / _norm(e64))))
+    return worst_abs, worst_rel, worst_ulp, cosine
+
+
+def _classes(
+    spec: TensorSpec, truth: Sequence[Array], source: Sequence[Array], export: Sequence[Array]
+) -> tuple[int | None, int]:
+    """How many inputs have the same largest entry on both sides, and how many of the others are ties.
+
+    A tie is an input whose two largest entries lie closer together than the source's own error.
+    """
+    if len(spec.shape) != 2 or spec.shape[1] == 1 or not all(np.isfinite(row).all() for row in (*source, *export)):
+        return None, 0
+    agree = ties = 0
+    for t, s, e in zip(truth, source, export, strict=True):
+        first, second = int(np.argmax(s)), int(np.argmax(e))
+        if first == second:
+            agree += 1
+        elif abs(float(t[first]) - float(t[second])) <= 2 * float(np.max(np.abs(s - t))):
+            ties += 1
+    return agree, ties
+
+
+def _histogram(ratios: Array) -> Histogram:
+    edges = np.linspace(_LOWEST, _HIGHEST, _BINS + 1)
+    powers = np.log10(np.clip(ratios, 10**_LOWEST, 10**_HIGHEST))
+    counts, _ = np.histogram(powers, edges)
+    return Histogram(
+        tuple(float(10**edge) for edge in edges), tuple(int(count) for count in counts), "x the source's noise"
+    )
+
+
+def relative_difference(truth: Array, source: Array, export: Array) -> float:
+    """||export - truth|| over the size of one input's output, where the source is finite; inf for NaN in the export."""
+    t64, _, e64, spacing = _finite(truth, source, export)
+    size = _norm(t64) + FLOOR_ULP * _norm(spacing)
+    difference = _norm(e64 - t64)
+    if not np.isfinite(difference):
+        return float("inf")
+    return difference / size if size else 0.0

@@ -1,0 +1,74 @@
+"""golden.safetensors: inputs and what the source made of them, so that a bundle can be proved without its source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import BadInput
+from toolkit.verification.plan import Batch
+
+NAME = "golden.safetensors"
+_LARGEST = 32_000_000
+_SIDES = ("inputs", "source", "truth")
+
+Array = np.ndarray[Any, Any]
+Outputs = list[dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Batches with the source's outputs in its own precision and in float64 (`truth`)."""
+
+    batches: tuple[Batch, ...]
+    source: Outputs
+    truth: Outputs
+    description: dict[str, Any]
+
+
+def save(path: Path, golden: Golden) -> None:
+    """Write as many of the batches as fit into 32 MB, first ones first. Strings have no place in the format."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, Array] = {}
+    kept: list[dict[str, Any]] = []
+    total = 0
+    for index, batch in enumerate(golden.batches):
+        sides = dict(zip(_SIDES, (batch.inputs, golden.source[index], golden.truth[index]), strict=True))
+        named = {f"{index}/{side}/{name}": array for side, arrays in sides.items() for name, array in arrays.items()}
+        total += sum(array.nbytes for array in named.values())
+        if any(array.dtype.kind == "O" for array in named.values()) or (kept and total > _LARGEST):
+            break
+        tensors |= {name: np.ascontiguousarray(array) for name, array in named.items()}
+        kept.append({"kind": batch.kind, "size": batch.size})
+    notes = {"batches": json.dumps(kept), "description": json.dumps(golden.description)}
+    save_file(tensors, path, metadata=notes)
+
+
+def load(path: Path) -> Golden:
+    """Read what `save` wrote. Raises BadInput where it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            notes = file.metadata()
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise BadInput(
+            f"it cannot be read ({error})", where=str(path), hint="Copy or export the bundle again."
+        ) from error
+    sides: dict[str, Outputs] = {side: [] for side in _SIDES}
+    listed: Sequence[dict[str, Any]] = json.loads(notes["batches"])
+    for index in range(len(listed)):
+        for side in _SIDES:
+            prefix = f"{index}/{side}/"
+            sides[side].append({name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)})
+    batches = tuple(
+        Batch(item["kind"], inputs, item["size"]) for item, inputs in zip(listed, sides["inputs"], strict=True)
+    )
+    return Golden(batches, sides["source"], sides["truth"], json.loads(notes["description"]))

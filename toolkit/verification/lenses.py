@@ -1,0 +1,69 @@
+"""The second look: what float32 noise hides shows in float64, and in the weights' bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from toolkit.errors import ToolkitError
+from toolkit.verification import compare, weights
+from toolkit.verification.reference import Answers
+from toolkit.verification.report import Lens
+from toolkit.verification.sides import Outputs, Side
+from toolkit.verification.weights import Fingerprint
+
+EXACT = 1e-12
+# One amplification of rounding errors carries over: a model that turns 2^-24 into 1e-5 turns 2^-53 into 2e-14.
+_NOISE_IN_FLOAT64 = 64 * 2.0**-29
+# Scalars such as an epsilon or a slope are float64 in Python and float32 in every file: up to 2^-24 of themselves.
+SCALARS = 2e-7
+# Weights that were multiplied together in float32 (BatchNormalization into its neighbour) are rounded once more.
+FOLDED = 2e-6
+
+
+def look(side: Side, reference: Side, source: Sequence[Fingerprint], answers: Answers, noise: float) -> list[Lens]:
+    """Both lenses on one file. `noise` is the source's own relative error in float32."""
+    if side.ran_on != "cpu":
+        return []
+    bits = _weights(side, reference, source)
+    return [_float64(side, answers, noise, folded=bits.passed is None), bits]
+
+
+def _weights(side: Side, reference: Side, source: Sequence[Fingerprint]) -> Lens:
+    try:
+        return weights.lens(source, side.fingerprints(), reference.weights, side.weights)
+    except ToolkitError as error:
+        return Lens("weights", None, None, error.found)
+
+
+def _float64(side: Side, answers: Answers, noise: float, *, folded: bool) -> Lens:
+    try:
+        side.prepare_float64()
+        outputs = side.run_float64(answers.batches)
+    except ToolkitError as error:
+        return Lens("float64", None, None, f"not run: {error.found}")
+    difference = _difference(side, answers, outputs)
+    exact = max(EXACT, _NOISE_IN_FLOAT64 * noise)
+    if difference <= exact:
+        return Lens("float64", True, difference, f"agrees to {difference:.1e}")
+    if difference <= SCALARS:
+        return Lens("float64", True, difference, f"agrees to {difference:.1e}: scalars were rounded to float32")
+    if folded and difference <= max(FOLDED, 2 * noise):
+        return Lens("float64", True, difference, f"agrees to {difference:.1e}: weights were folded in float32")
+    why = "more than folding in float32 explains" if folded else "with the same weights: the arithmetic differs"
+    return Lens("float64", False, difference, f"in float64 the outputs differ by {difference:.1e} relative, {why}")
+
+
+def _difference(side: Side, answers: Answers, outputs: Outputs) -> float:
+    """The largest relative difference from the truth over all inputs and float outputs."""
+    worst = 0.0
+    for spec in side.signature.outputs:
+        sides = ([batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs))
+        rows = zip(*(compare.rows_of(spec, arrays) for arrays in sides), strict=True)
+        for truth, source, export in rows:
+            if source.dtype.kind == "f":
+                worst = max(worst, compare.relative_difference(truth, source, export))
+            elif not np.array_equal(truth, export):
+                worst = max(worst, 1.0)
+    return worst

@@ -1,0 +1,161 @@
+"""The two sides of a comparison, as the verifier sees them: handles to models that are open in workers.
+
+A side runs a plan, runs it again in float64, lists its weights and times its calls, wherever its worker is. A bundle's
+golden data is a reference side without a worker: it answers from what the source said when it was exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exporters.sources.source import Source
+from toolkit import formats
+from toolkit.bench.latency import Timed
+from toolkit.contract import Contract
+from toolkit.signature import Signature
+from toolkit.verification.plan import Batch
+from toolkit.verification.weights import Fingerprint
+from toolkit.worker.pool import Caller, WorkerPool
+
+Array = np.ndarray[Any, Any]
+Outputs = list[dict[str, Array]]
+
+_TASKS = "toolkit.verification.tasks"
+
+
+@dataclass
+class Side:
+    """One opened model; closes what it opened."""
+
+    worker: Caller
+    handle: str
+    signature: Signature
+    contract: Contract
+    runtime: str
+    ran_on: str
+    names_are_declared: bool = True
+    cold_start: float = 0.0
+    handles: list[tuple[Caller, str]] = field(default_factory=list)
+    float64: tuple[Caller, str] | None = None
+
+    def run(self, batches: Sequence[Batch]) -> Outputs:
+        return self._run(self.worker, self.handle, batches)
+
+    def _run(self, worker: Caller, handle: str, batches: Sequence[Batch]) -> Outputs:
+        inputs = [dict(batch.inputs) for batch in batches]
+        outputs: Outputs = worker.call(f"{_TASKS}:run", {"handle": handle, "batches": inputs})
+        return outputs
+
+    def run_float64(self, batches: Sequence[Batch]) -> Outputs:
+        """Raises Inconclusive (or whatever the framework raised) where the model has no float64 form."""
+        assert self.float64 is not None
+        return self._run(*self.float64, batches)
+
+    def prepare_float64(self) -> str:
+        """Open the model in float64, in the same worker; returns how."""
+        opened = self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle})
+        self._remember(self.worker, opened["handle"])
+        return str(opened["how"])
+
+    def _remember(self, worker: Caller, handle: str) -> None:
+        self.float64 = (worker, handle)
+        self.handles.append((worker, handle))
+
+    def fingerprints(self) -> list[Fingerprint]:
+        found = self.worker.call(f"{_TASKS}:fingerprints", {"handle": self.handle})
+        return [Fingerprint(**item) for item in found]
+
+    def weights(self, names: Sequence[str]) -> dict[str, Array]:
+        fetched: dict[str, Array] = self.worker.call(f"{_TASKS}:weights", {"handle": self.handle, "names": list(names)})
+        return fetched
+
+    def timer(self, inputs: Mapping[str, Array]) -> Callable[[int], Timed]:
+        """A function that makes that many calls on these inputs and returns their times."""
+
+        def time_calls(calls: int) -> Timed:
+            params = {"handle": self.handle, "inputs": dict(inputs), "calls": calls}
+            taken = self.worker.call(f"{_TASKS}:time_calls", params)
+            return Timed(taken["nanoseconds"], taken["cpu"])
+
+        return time_calls
+
+    def close(self) -> None:
+        for worker, handle in [*self.handles, (self.worker, self.handle)]:
+            worker.call(f"{_TASKS}:close", {"handles": [handle]})
+
+
+class FileSide(Side):
+    """An exported file on one device. ONNX has its float64 form in the torch worker, rebuilt by our importer."""
+
+    path: Path
+    format: str
+    pool: WorkerPool
+
+    def prepare_float64(self) -> str:
+        if self.format != "onnx":
+            return super().prepare_float64()
+        worker = self.pool.worker("torch", "cpu")
+        params = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
+        opened = worker.call(f"{_TASKS}:open_onnx_float64", params)
+        self._remember(worker, opened["handle"])
+        return str(opened["how"])
+
+
+def open_file(pool: WorkerPool, path: Path, device: str, source: Signature) -> FileSide:
+    """Open an exported file in the worker of its runtime and device; a file without a signature gets the source's."""
+    form = formats.of_path(path)
+    worker = pool.worker(form.runtime, device)
+    params = {"format": form.name, "path": str(path.absolute()), "device": device, "threads": pool.limits.threads}
+    opened = worker.call(f"{_TASKS}:open_file", params)
+    signature = Signature.from_json(opened["signature"])
+    if not opened["names_are_declared"]:
+        signature = Signature(source.inputs, source.outputs, limits=source.limits)
+        worker.call(f"{_TASKS}:adopt_signature", {"handle": opened["handle"], "signature": signature.to_json()})
+    side = FileSide(
+        worker,
+        opened["handle"],
+        signature,
+        Contract(),
+        opened["runtime"],
+        opened["ran_on"],
+        names_are_declared=opened["names_are_declared"],
+        cold_start=opened["seconds"],
+    )
+    side.path, side.format, side.pool = path, form.name, pool
+    return side
+
+
+def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str = "cpu") -> Side:
+    """Open a source in its worker, or in this process where it is an object of the caller's."""
+    from toolkit.worker.pool import Here
+
+    worker: Caller = Here(source.runtime) if model is not None else pool.worker(source.runtime, device)
+    params: dict[str, Any] = {
+        "source": source.to_json(),
+        "device": device,
+        "threads": pool.limits.threads if model is None else None,
+    }
+    if model is not None:
+        params["model"] = model
+    opened = worker.call("exporters.tasks:open_source", params)
+    side = OnnxSource if source.kind == "onnx" else Side
+    opened_side = side(
+        worker,
+        opened["handle"],
+        Signature.from_json(opened["signature"]),
+        Contract.from_json(opened["contract"]),
+        opened["runtime"],
+        opened["ran_on"],
+    )
+    if isinstance(opened_side, OnnxSource):
+        opened_side.path, opened_side.format, opened_side.pool = Path(str(source.path)), "onnx", pool
+    return opened_side
+
+
+class OnnxSource(FileSide):
+    """An ONNX file as a source: it runs in ONNX Runtime, and its truth is computed like any ONNX file's."""

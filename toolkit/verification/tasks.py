@@ -1,0 +1,108 @@
+"""What a worker does for a verification: open, run, run in float64, list weights, time calls, forget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit import formats
+from toolkit.errors import MissingOutput
+from toolkit.runtime.runner import Runner
+from toolkit.signature import Signature
+from toolkit.verification import float64
+from toolkit.verification.weights import fingerprints as fingerprints_of
+from toolkit.worker.session import Session
+
+Array = np.ndarray[Any, Any]
+
+
+def open_file(session: Session, format: str, path: str, device: str, threads: int | None) -> dict[str, Any]:  # noqa: A002
+    """Open one exported file on one device and keep it. `seconds` is the time to a model that is ready to be called."""
+    session.progress({"stage": f"open {format}"})
+    runner = formats.by_name(format).open(Path(path), device, threads)
+    started = time.perf_counter()
+    runner.__enter__()
+    return {
+        "handle": session.keep(runner),
+        "signature": runner.signature.to_json(),
+        "names_are_declared": runner.names_are_declared,
+        "runtime": runner.runtime,
+        "ran_on": runner.ran_on,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def adopt_signature(session: Session, handle: str, signature: Mapping[str, Any]) -> None:
+    """Give a file that declares no signature the source's, to be called and read by."""
+    session.objects[handle].signature = Signature.from_json(signature)
+
+
+def run(session: Session, handle: str, batches: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+    """Run every batch in order; outputs by name."""
+    session.progress({"stage": "run"})
+    model = session.objects[handle]
+    results = []
+    for batch in batches:
+        outputs = model.run(batch)
+        missing = [name for name in model.signature.output_names if name not in outputs]
+        if missing:
+            raise MissingOutput(f"the output '{missing[0]}' was not returned")
+        results.append({name: np.asarray(array) for name, array in outputs.items()})
+    return results
+
+
+def open_float64(session: Session, handle: str) -> dict[str, Any]:
+    """The opened model in float64, kept beside it. Raises Inconclusive where there is no way."""
+    session.progress({"stage": "prepare float64"})
+    model = float64.of_runner(session.objects[handle])
+    return {"handle": session.keep(model), "how": model.how}
+
+
+def open_onnx_float64(session: Session, path: str, signature: Mapping[str, Any]) -> dict[str, Any]:
+    """An ONNX file in float64, rebuilt in PyTorch."""
+    session.progress({"stage": "prepare float64"})
+    model = float64.of_onnx(Path(path), Signature.from_json(signature))
+    return {"handle": session.keep(model), "how": model.how}
+
+
+def fingerprints(session: Session, handle: str) -> list[dict[str, Any]]:
+    """Name, size and order-free hash of every float tensor of a model."""
+    return fingerprints_of(_weights(session.objects[handle]))
+
+
+def weights(session: Session, handle: str, names: Sequence[str]) -> dict[str, Array]:
+    """Those tensors themselves, flat."""
+    wanted = set(names)
+    return {name: array.reshape(-1) for name, array in _weights(session.objects[handle]) if name in wanted}
+
+
+def _weights(runner: Runner) -> Iterator[tuple[str, Array]]:
+    from toolkit.verification import weights as module
+
+    return module.of_runner(runner)
+
+
+def time_calls(session: Session, handle: str, inputs: Mapping[str, Array], calls: int) -> dict[str, Any]:
+    """Nanoseconds of each of `calls` forward passes, input and output copies outside; CPU nanoseconds of all."""
+    runner = session.objects[handle]
+    feed = runner.prepare(inputs)
+    samples = np.zeros(calls, np.int64)
+    cpu = time.process_time_ns()
+    for index in range(calls):
+        started = time.perf_counter_ns()
+        runner.invoke(feed)
+        runner.synchronize()
+        samples[index] = time.perf_counter_ns() - started
+    return {"nanoseconds": samples, "cpu": time.process_time_ns() - cpu}
+
+
+def close(session: Session, handles: Sequence[str]) -> None:
+    """Forget models, so that a long verification does not hold them all."""
+    for handle in handles:
+        model = session.objects.pop(handle, None)
+        if isinstance(model, Runner):
+            model.__exit__(None, None, None)

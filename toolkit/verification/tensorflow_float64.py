@@ -1,0 +1,126 @@
+"""A frozen TensorFlow graph with every float32 made float64: in its nodes, its functions and its constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from exporters.graph.tensorflow_graph import FrozenGraph
+from toolkit.errors import Inconclusive
+
+Array = np.ndarray[Any, Any]
+
+# Operators whose kernels exist in float32 alone, and what computes the same in any precision.
+_BATCH_NORM = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+
+
+def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """The graph as a function of float64 arrays by name. Raises Inconclusive where TensorFlow has no such kernel."""
+    import tensorflow as tf
+
+    graph_def = rewritten(frozen.graph_def)
+    fetched = [tensor for _, tensor in frozen.outputs]
+    fed = [tensor for _, tensor in frozen.inputs]
+    try:
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+        function = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in fed],
+                                 [wrapped.graph.get_tensor_by_name(name) for name in fetched])  # fmt: skip
+    except (ValueError, TypeError) as error:
+        raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({_first_line(error)})") from error
+
+    def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            results = function(*[tf.convert_to_tensor(inputs[name]) for name, _ in frozen.inputs])
+        except tf.errors.OpError as error:
+            raise Inconclusive(f"TensorFlow cannot run the graph in float64 ({_first_line(error)})") from error
+        return {name: result.numpy() for (name, _), result in zip(frozen.outputs, results, strict=True)}
+
+    return call
+
+
+def rewritten(graph_def: Any) -> Any:
+    """A copy of a GraphDef in which every DT_FLOAT is a DT_DOUBLE."""
+    from tensorflow.core.framework import graph_pb2
+
+    copy = graph_pb2.GraphDef()
+    copy.CopyFrom(graph_def)
+    for function in copy.library.function:
+        for argument in (*function.signature.input_arg, *function.signature.output_arg):
+            argument.type = _double(argument.type)
+        for node in function.node_def:
+            _rewrite(node)
+    for node in copy.node:
+        _rewrite(node)
+    _replace_batch_norms(copy)
+    return copy
+
+
+def _rewrite(node: Any) -> None:
+    # Inferred shapes are for other tools; they are dropped so that nothing contradicts the new types.
+    node.attr.pop("_output_shapes", None)
+    for attribute in node.attr.values():
+        kind = attribute.WhichOneof("value")
+        if kind == "type":
+            attribute.type = _double(attribute.type)
+        elif kind == "list":
+            for index, item in enumerate(attribute.list.type):
+                attribute.list.type[index] = _double(item)
+        elif kind == "tensor":
+            _widen(attribute.tensor)
+
+
+def _double(kind: int) -> int:
+    from tensorflow.core.framework import types_pb2
+
+    return int(types_pb2.DT_DOUBLE) if kind == types_pb2.DT_FLOAT else kind
+
+
+def _widen(tensor: Any) -> None:
+    import tensorflow as tf
+
+    if tensor.dtype == tf.float32.as_datatype_enum:
+        values = tf.make_ndarray(tensor).astype(np.float64)
+        tensor.CopyFrom(tf.make_tensor_proto(values, shape=values.shape))
+
+
+def _replace_batch_norms(graph_def: Any) -> None:
+    """FusedBatchNorm has no float64 kernel: spell it out, (x - mean) * (scale / sqrt(variance + epsilon)) + offset."""
+    import tensorflow as tf
+
+    nodes = [node for node in graph_def.node if node.op in _BATCH_NORM]
+    for node in nodes:
+        if node.attr["is_training"].b:
+            raise Inconclusive(f"'{node.name}' normalises with its batch's statistics (training mode)")
+        x, scale, offset, mean, variance = node.input[:5]
+        name, epsilon = node.name, node.attr["epsilon"].f
+        channels_first = node.attr["data_format"].s == b"NCHW"
+        graph_def.node.remove(node)
+        with tf.Graph().as_default() as small:
+            parts = [tf.compat.v1.placeholder(tf.float64, name=f"p{i}") for i in range(5)]
+            if channels_first:
+                parts[1:] = [tf.reshape(part, [1, -1, 1, 1]) for part in parts[1:]]
+            inverse = parts[1] / tf.sqrt(parts[4] + np.float64(np.float32(epsilon)))
+            tf.identity((parts[0] - parts[3]) * inverse + parts[2], name="result")
+        _splice(
+            graph_def, small.as_graph_def(), name, dict(zip("01234", (x, scale, offset, mean, variance), strict=True))
+        )
+
+
+def _splice(graph_def: Any, part: Any, name: str, inputs: Mapping[str, str]) -> None:
+    """Put a small graph in the place of the node `name`; its placeholders p0, p1, ... are the node's inputs."""
+    for node in part.node:
+        if node.op == "Placeholder":
+            continue
+        added = graph_def.node.add()
+        added.CopyFrom(node)
+        added.name = name if node.name == "result" else f"{name}/float64/{node.name}"
+        del added.input[:]
+        for given in node.input:
+            is_placeholder = given.startswith("p") and given[1:] in inputs
+            added.input.append(inputs[given[1:]] if is_placeholder else f"{name}/float64/{given}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

@@ -1,0 +1,129 @@
+"""The third look: are the float tensors in a file those of the source, bit for bit?
+
+Formats transpose and rename tensors, so they are matched by size and a hash that does not depend on the order of the
+elements. What is folded or packed into another tensor cannot be matched, and is counted, not judged; but a tensor that
+is almost a source's own, with some elements off, is a mistake that outputs may not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolkit.runtime.onnx_runner import OnnxRunner
+from toolkit.runtime.runner import Runner
+from toolkit.runtime.savedmodel_runner import TensorFlowRunner
+from toolkit.runtime.torchscript_runner import TorchRunner, to_array
+from toolkit.verification.report import Lens
+
+Array = np.ndarray[Any, Any]
+
+_SMALLEST = 2  # lone numbers are epsilons and scales; exporters write them as they like
+_ALMOST = 0.05  # tensors of one size whose sorted values lie this close are the same tensor, changed
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """One tensor's name, number of elements, and the order-free hash of its bits."""
+
+    name: str
+    size: int
+    hash: int
+
+
+def fingerprints(tensors: Iterable[tuple[str, Array]]) -> list[dict[str, Any]]:
+    return [{"name": name, "size": array.size, "hash": _hash(array)} for name, array in tensors]
+
+
+def _hash(array: Array) -> int:
+    """The sum of mixed bit patterns: equal for the same values in any order, different for one changed bit."""
+    bits = np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32).reshape(-1)
+    mixed = bits.view(np.uint64 if bits.dtype == np.float64 else np.uint32).astype(np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(16))) * _MIX
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * _MIX
+    # As text below 2**63, since JSON readers elsewhere hold integers in doubles.
+    return int(np.bitwise_and(mixed.sum(dtype=np.uint64), np.uint64(2**63 - 1)))
+
+
+def of_runner(runner: Runner) -> Iterator[tuple[str, Array]]:
+    """Every float tensor of an opened model with more than one element, by its name there."""
+    found = (
+        _of_torch(runner) if isinstance(runner, TorchRunner)
+        else _of_tensorflow(runner) if isinstance(runner, TensorFlowRunner)
+        else _of_onnx(runner) if isinstance(runner, OnnxRunner)
+        else iter(())
+    )  # fmt: skip
+    for name, array in found:
+        if array.dtype.kind == "f" and array.size >= _SMALLEST:
+            yield name, array
+
+
+def _of_torch(runner: TorchRunner) -> Iterator[tuple[str, Array]]:
+    module = runner.module
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        yield name, to_array(tensor)
+
+
+def _of_tensorflow(runner: TensorFlowRunner) -> Iterator[tuple[str, Array]]:
+    owner: Any = getattr(runner, "model", None)
+    variables = getattr(owner, "variables", None) or runner.function.graph.variables
+    for variable in variables:
+        yield getattr(variable, "path", variable.name), np.asarray(variable)
+
+
+def _of_onnx(runner: OnnxRunner) -> Iterator[tuple[str, Array]]:
+    import onnx_ir as ir
+
+    for name, value in ir.load(runner.path).graph.initializers.items():
+        if value.const_value is not None and value.const_value.dtype.is_floating_point():
+            yield name, value.const_value.numpy()
+
+
+Fetch = Callable[[Sequence[str]], dict[str, Array]]
+
+
+def lens(
+    source: Sequence[Fingerprint], export: Sequence[Fingerprint], fetch_source: Fetch, fetch_export: Fetch
+) -> Lens:
+    """Match both sides' tensors; `fetch_*` bring the values of those that did not match, by name."""
+    remaining = {(item.size, item.hash) for item in export}
+    unmatched = [item for item in source if (item.size, item.hash) not in remaining]
+    total = len(source)
+    if not total:
+        return Lens("weights", None, None, "the source has no float tensors")
+    share = (total - len(unmatched)) / total
+    if not unmatched:
+        return Lens("weights", True, share, f"all {total} tensors bit-equal")
+    known = {(item.size, item.hash) for item in source}
+    sizes = {item.size for item in unmatched}
+    candidates = [item for item in export if (item.size, item.hash) not in known and item.size in sizes]
+    changed = _changed(unmatched, candidates, fetch_source, fetch_export) if candidates else None
+    if changed:
+        return Lens("weights", False, share, changed)
+    return Lens(
+        "weights", None, share, f"{total - len(unmatched)} of {total} tensors bit-equal, the others folded or packed"
+    )
+
+
+def _changed(
+    unmatched: Sequence[Fingerprint], candidates: Sequence[Fingerprint], fetch_source: Fetch, fetch_export: Fetch
+) -> str | None:
+    """The first tensor of the source that the export holds almost, but not quite."""
+    originals = fetch_source([item.name for item in unmatched])
+    others = {name: np.sort(array) for name, array in fetch_export([item.name for item in candidates]).items()}
+    for name, original in originals.items():
+        ordered = np.sort(original)
+        scale = float(np.max(np.abs(ordered))) or 1.0
+        for other_name, other in others.items():
+            if other.size != ordered.size:
+                continue
+            distance = np.abs(other.astype(np.float64) - ordered.astype(np.float64))
+            if float(np.median(distance)) <= _ALMOST * scale * 0.01 and float(distance.mean()) <= _ALMOST * scale:
+                count = int((distance > 0).sum())
+                where = f"'{name}' differs from '{other_name}'"
+                return f"{where} in {count} of {other.size} values, by up to {distance.max():.3g}"
+    return None
