@@ -9,6 +9,8 @@ import onnx_ir as ir
 from onnx import defs
 from onnx_ir.passes import common
 
+from exporters.graph.clean import infer_shapes
+
 DEEPEST = 8  # bodies may hold operators that are themselves expanded; ONNX nests them three deep
 
 
@@ -21,13 +23,15 @@ def expand(model: ir.Model, lacks: Callable[[ir.Node, ir.Model], bool]) -> ir.Mo
             return model
         for index, (node, body) in enumerate(bodies):
             _call(model, node, body, index)
-        model = common.InlinePass()(model).model
+        # bodies that depend on types need those of the values that other bodies brought
+        model = infer_shapes(common.InlinePass()(model).model)
     return model
 
 
 def _call(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, index: int) -> None:
     """Make `node` a call of its own copy of `body`: bodies may depend on the types of a node's inputs."""
-    del body.output[len(node.outputs) :]  # ONNX declares optional outputs even in bodies that do not compute them
+    del body.output[len(node.outputs) :]
+    _define_outputs(body)
     body.domain = "toolkit.expanded"
     body.name = f"{node.op_type}_{index}"
     for entry in body.opset_import:
@@ -37,6 +41,14 @@ def _call(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, index: int) 
     model.functions[function.identifier()] = function
     model.opset_imports["toolkit.expanded"] = 1
     node.domain, node.op_type = body.domain, body.name
+
+
+def _define_outputs(body: onnx.FunctionProto) -> None:
+    """ONNX declares optional outputs even in bodies that do not compute them; nobody reads those."""
+    computed = {name for inner in body.node for name in inner.output}
+    for name in body.output:
+        if name not in computed:
+            body.node.append(onnx.helper.make_node("Constant", [], [name], value_int=0))
 
 
 def _body(node: ir.Node, model: ir.Model) -> onnx.FunctionProto | None:

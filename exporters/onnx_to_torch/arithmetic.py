@@ -12,7 +12,7 @@ from exporters.onnx_to_torch.table import TORCH
 def _aligned(a: Tensor, b: Tensor, axis: int) -> Tensor:
     """`b` with its dimensions moved to start at `axis` of `a`: how opsets 1 to 6 broadcast."""
     start = axis if axis >= 0 else a.dim() - b.dim()
-    return b.reshape(b.shape + [1] * (a.dim() - start - b.dim()))
+    return b.reshape(list(b.shape) + [1] * (a.dim() - start - b.dim()))
 
 
 @TORCH.op("Add", since=7)

@@ -13,3 +13,22 @@ def constant_of_shape(input: list[int], value: Tensor | None = None) -> Tensor:
     if value is None:
         return torch.zeros(input)
     return value.reshape([]).expand(input).clone()
+
+
+@TORCH.op("Range", since=11)
+def arange(start: Tensor, limit: Tensor, delta: Tensor, stash_type: int = 1) -> Tensor:
+    """ONNX Range; narrow floats are counted in float32."""
+    if start.is_floating_point():
+        work = torch.float64 if start.dtype == torch.float64 else torch.float32
+        first, step = start.to(work), delta.to(work)
+        count = int(torch.ceil((limit.to(work) - first) / step).item())
+        return (first + step * torch.arange(max(count, 0), dtype=work, device=start.device)).to(start.dtype)
+    return torch.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype, device=start.device)
+
+
+@TORCH.op("EyeLike", since=9)
+def eye_like(input: Tensor, dtype: torch.dtype | None = None, k: int = 0) -> Tensor:
+    kind = input.dtype if dtype is None else dtype
+    rows = torch.arange(input.shape[0], device=input.device).unsqueeze(1)
+    columns = torch.arange(input.shape[1], device=input.device).unsqueeze(0)
+    return (columns - rows == k).to(kind)

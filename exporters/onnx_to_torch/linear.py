@@ -51,3 +51,13 @@ def gemm_1(
 @TORCH.op("MatMul", since=1)
 def matmul(A: Tensor, B: Tensor) -> Tensor:
     return torch.matmul(wide(A), wide(B)).to(A.dtype)
+
+
+@TORCH.op("Einsum", since=12)
+def einsum(Inputs: list[Tensor], equation: str) -> Tensor:
+    return torch.einsum(equation, Inputs)
+
+
+@TORCH.op("Det", since=11)
+def det(X: Tensor) -> Tensor:
+    return torch.linalg.det(X)

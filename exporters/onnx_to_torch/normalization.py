@@ -74,3 +74,82 @@ def batch_normalization_training(
     var = X.var(axes, unbiased=False) * (1.0 - momentum) + input_var * momentum
     y = batch_normalization(X, scale, B, input_mean, input_var, epsilon, momentum, training_mode)
     return y, mean, var
+
+
+@TORCH.op("InstanceNormalization", since=1)
+def instance_normalization(input: Tensor, scale: Tensor, B: Tensor, epsilon: float = 1e-5) -> Tensor:
+    return nnf.instance_norm(input, None, None, scale, B, True, 0.0, epsilon)
+
+
+@TORCH.op("GroupNormalization", since=21)
+def group_normalization(
+    X: Tensor, scale: Tensor, bias: Tensor, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
+    """ONNX GroupNormalization: one scale and bias per channel."""
+    return nnf.group_norm(X, num_groups, scale, bias, epsilon)
+
+
+@TORCH.op("GroupNormalization", since=18)
+def group_normalization_18(X: Tensor, scale: Tensor, bias: Tensor, num_groups: int, epsilon: float = 1e-5) -> Tensor:
+    """ONNX GroupNormalization up to opset 20: one scale and bias per group."""
+    members = X.shape[1] // num_groups
+    gamma, beta = scale.repeat_interleave(members), bias.repeat_interleave(members)
+    return nnf.group_norm(X, num_groups, gamma, beta, epsilon)
+
+
+@TORCH.op("LayerNormalization", since=17)
+def layer_normalization(
+    X: Tensor, Scale: Tensor, B: Tensor | None = None, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
+    """ONNX LayerNormalization over all axes from `axis` on; narrow floats are normalised in float32."""
+    first = axis + X.dim() if axis < 0 else axis
+    if Scale.shape == X.shape[first:] and (B is None or B.shape == Scale.shape):
+        return nnf.layer_norm(X, X.shape[first:], Scale, B, epsilon)
+    y = nnf.layer_norm(X, X.shape[first:], None, None, epsilon) * Scale
+    return y if B is None else y + B
+
+
+@TORCH.op("LayerNormalization", since=17, outputs=3)
+def layer_normalization_with_statistics(
+    X: Tensor, Scale: Tensor, B: Tensor | None = None, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """ONNX LayerNormalization, with the mean and the inverse of the standard deviation."""
+    first = axis + X.dim() if axis < 0 else axis
+    axes = [place for place in range(first, X.dim())]  # noqa: C416 - TorchScript needs a list
+    stash = X if X.dtype == torch.float64 else X.to(torch.float32)
+    mean = stash.mean(axes, keepdim=True)
+    inverse = torch.rsqrt(stash.var(axes, unbiased=False, keepdim=True) + epsilon)
+    return layer_normalization(X, Scale, B, axis, epsilon, stash_type), mean, inverse
+
+
+@TORCH.op("RMSNormalization", since=23)
+def rms_normalization(X: Tensor, scale: Tensor, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Tensor:
+    first = axis + X.dim() if axis < 0 else axis
+    axes = [place for place in range(first, X.dim())]  # noqa: C416 - TorchScript needs a list
+    stash = X if X.dtype == torch.float64 else X.to(torch.float32)
+    normal = stash * torch.rsqrt((stash * stash).mean(axes, keepdim=True) + epsilon)
+    return normal.to(X.dtype) * scale
+
+
+@TORCH.op("LpNormalization", since=1)
+def lp_normalization(input: Tensor, axis: int = -1, p: int = 2) -> Tensor:
+    """ONNX LpNormalization: where the norm is 0, the result is 0."""
+    norm = input.abs().pow(p).sum([axis], keepdim=True).pow(1.0 / p)
+    return torch.where(norm == 0, torch.zeros_like(input), input / norm)
+
+
+@TORCH.op("LRN", since=1)
+def local_response_normalization(
+    X: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
+) -> Tensor:
+    """ONNX LRN: over `size` neighbouring channels, of an even number one more after than before."""
+    before = (size - 1) // 2
+    squares = torch.constant_pad_nd((X * X).movedim(1, -1), [before, size - 1 - before], 0.0)
+    total = squares.unfold(-1, size, 1).sum([-1]).movedim(-1, 1)
+    return X / (bias + alpha / size * total).pow(beta)
+
+
+@TORCH.op("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(X: Tensor, axes: list[int] = (0, 2, 3)) -> Tensor:  # type: ignore[assignment]
+    center = X - X.mean(axes, keepdim=True)
+    return center / (torch.sqrt((center * center).mean(axes, keepdim=True)) + 1e-9)

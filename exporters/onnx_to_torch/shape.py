@@ -123,11 +123,11 @@ def expand(input: Tensor, shape: list[int]) -> Tensor:
     """ONNX Expand: both shapes broadcast; the result may have sizes of `input` where `shape` says 1."""
     rank = max(input.dim(), len(shape))
     sizes = [1] * (rank - len(shape)) + shape
-    own = [1] * (rank - input.dim()) + input.shape
+    own = [1] * (rank - input.dim()) + list(input.shape)
     return input.expand([have if want == 1 else want for have, want in zip(own, sizes)])  # noqa: B905 - TorchScript
 
 
-@TORCH.op("Split", since=2, outputs=None)
+@TORCH.op("Split", since=1, outputs=None)
 def split(
     input: Tensor,
     split: list[int] | None = None,
@@ -142,3 +142,28 @@ def split(
     part = (size + outputs - 1) // outputs
     sizes = [min(part, size - part * i) for i in range(outputs)]
     return list(torch.split(input, sizes, axis))
+
+
+def _blocks(x: Tensor, block: int) -> list[int]:
+    return [x.shape[0], x.shape[1] // (block * block), block, block, x.shape[2], x.shape[3]]
+
+
+@TORCH.op("DepthToSpace", since=1)
+def depth_to_space(input: Tensor, blocksize: int, mode: str = "DCR") -> Tensor:
+    """ONNX DepthToSpace: channels are (block, block, depth) in mode DCR, (depth, block, block) in mode CRD."""
+    n, c, b, _, h, w = _blocks(input, blocksize)
+    if mode == "CRD":
+        parts = input.reshape([n, c, b, b, h, w]).permute([0, 1, 4, 2, 5, 3])
+    else:
+        parts = input.reshape([n, b, b, c, h, w]).permute([0, 3, 4, 1, 5, 2])
+    return parts.reshape([n, c, h * b, w * b])
+
+
+@TORCH.op("SpaceToDepth", since=1)
+def space_to_depth(input: Tensor, blocksize: int, mode: str = "DCR") -> Tensor:
+    """ONNX SpaceToDepth, the inverse of DepthToSpace."""
+    n, c, height, width = input.shape
+    h, w = height // blocksize, width // blocksize
+    parts = input.reshape([n, c, h, blocksize, w, blocksize])
+    order = [0, 1, 3, 5, 2, 4] if mode == "CRD" else [0, 3, 5, 1, 2, 4]
+    return parts.permute(order).reshape([n, c * blocksize * blocksize, h, w])

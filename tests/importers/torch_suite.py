@@ -15,6 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
+import onnx_ir as ir
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -34,10 +35,17 @@ TORCH_BITS = {np.dtype(array): (bits, dtype) for dtype, (bits, array) in BITS.it
 NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8}
 
 
+def as_array(value: Any) -> Any:
+    """A copy; float8 cases hold TensorProto instead of arrays."""
+    if isinstance(value, onnx.TensorProto):
+        value = ir.from_proto(value).numpy()
+    return np.array(value, copy=True)
+
+
 def to_torch(value: Any) -> Any:
     if isinstance(value, list):
         return [to_torch(item) for item in value]
-    array = np.array(value, copy=True)
+    array = as_array(value)
     if array.dtype in TORCH_BITS:
         bits, dtype = TORCH_BITS[array.dtype]
         return torch.from_numpy(array.view(f"i{array.itemsize}" if bits == torch.int16 else np.uint8)).view(dtype)
@@ -61,7 +69,7 @@ def wanted_of(value: Any) -> Any:
         return [wanted_of(item) for item in value]
     if value is None:
         return None
-    array = np.asarray(value)
+    array = as_array(value)
     return array.astype(NARROW.get(array.dtype, array.dtype))
 
 
