@@ -53,7 +53,7 @@ def _ask(pool: WorkerPool, importer: Importer) -> Knowledge:
     return Knowledge(importer.name, answer["ceiling"], operators)
 
 
-def list_operators(_: Session, table: str) -> dict[str, Any]:
+def list_operators(_session: Session, table: str) -> dict[str, Any]:
     """The worker's side: import a table and list it."""
     module, _, name = table.partition(":")
     operators = getattr(import_module(module), name)

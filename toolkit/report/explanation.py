@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from toolkit.report.cells import difference, ratio
 from toolkit.report.plain import plain
-from toolkit.report.thresholds import ACCEPTED, REJECTED, value_text
+from toolkit.report.thresholds import ACCEPTED, ASKED, REJECTED, WORST, value_text
 from toolkit.verification.report import Lens, OutputComparison, Row, Verdict
 
 _OPENING = {
@@ -95,20 +95,23 @@ def _against_noise(output: OutputComparison, pooled: float, thresholds: Mapping[
     return [
         f"{_named(output)} differs by at most {difference(output.max_abs)} over {output.count} inputs.",
         f"Against the truth its error is {ratio(pooled)} times the source's own rounding error{worst}{number}.",
-        _meaning(pooled, thresholds),
+        _meaning(pooled, output.worst_ratio or 0.0, thresholds),
     ]
 
 
-def _meaning(pooled: float, thresholds: Mapping[str, float]) -> str:
-    accepted, rejected = thresholds.get(ACCEPTED), thresholds.get(REJECTED)
-    if accepted is None or rejected is None:
-        return ""
-    usual, mistaken = value_text(accepted), value_text(rejected)
-    if pooled <= accepted:
-        return f"Up to {usual} times is what rounding in another order costs."
-    if pooled > rejected:
-        return f"Rounding in another order costs up to {usual} times; above {mistaken} it is a mistake."
-    return f"Between {usual} and {mistaken} times, rounding alone is an unlikely explanation."
+def _meaning(pooled: float, worst: float, thresholds: Mapping[str, float]) -> str:
+    """The figures against the limits: the first that is passed, from the worst on."""
+    limit = {name: value_text(value) for name, value in thresholds.items()}
+    usual = f"Rounding in another order costs up to {limit.get(ACCEPTED)} times"
+    for name, value, words in (
+        (REJECTED, pooled, f"{usual}; above {limit.get(REJECTED)} it is a mistake."),
+        (WORST, worst, f"{usual}, and above {limit.get(WORST)} on no single input."),
+        (ACCEPTED, pooled, f"{usual}, so it is an unlikely explanation here."),
+        (ASKED, pooled, f"The limit that was asked for is {limit.get(ASKED)} times."),
+    ):
+        if name in thresholds and value > thresholds[name]:
+            return words
+    return f"{usual}: this is no more." if ACCEPTED in thresholds else ""
 
 
 def _classes(output: OutputComparison) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toolkit.report import cells
+from toolkit.report import cells, explanation
 from toolkit.report.cells import Column
 from toolkit.report.lines import DIM, GAP, Line, flow, fold, grid, padded, print_lines, size, wrapped
 from toolkit.report.plain import plain, shortened
@@ -62,6 +62,16 @@ def render_many(reports: Sequence[tuple[str, Report]], console: Console, *, page
     rows = [row for _, report in reports for row in report.rows]
     code = cells.exit_code([report for _, report in reports])
     print_lines(console, _summary(rows, code, _places(page, None), width))
+
+
+def explain(report: Report, console: Console) -> None:
+    """Print a paragraph on every row that is not PASS: what was measured, what that means, what to do next."""
+    for row in report.rows:
+        if row.verdict is not Verdict.PASS:
+            title = f"{cells.row_title(row, report.rows)}: {row.verdict}"
+            words = explanation.words(row, report.thresholds)
+            print_lines(console, [[], *wrapped(title.split(), console.width, STYLES[row.verdict], indent=1)])
+            print_lines(console, wrapped(words.split(), console.width, "", indent=3))
 
 
 @dataclass(frozen=True)
