@@ -41,6 +41,7 @@ class Architecture:
     shape: tuple[int, ...]
     output: str
     activation: str
+    normalise: bool  # by the data set's mean and deviation, or only divided by 255: each as in its article
     parameters: dict[str, tuple[int, ...]]
 
     @property
@@ -52,8 +53,9 @@ class Architecture:
 
     def contract(self, images: Images, shift: int) -> Contract:
         """What an app must know: `shift` is the training's augmentation in pixels, 0 for none."""
+        mean, std = (images.mean, images.std) if self.normalise else (0.0, 1.0)
         return Contract(
-            Preprocessing(input="x", mean=(images.mean,), std=(images.std,), shape=self.shape),
+            Preprocessing(input="x", mean=(mean,), std=(std,), shape=self.shape),
             images.labels,
             scores=self.output,
             activation=self.activation,
@@ -67,6 +69,7 @@ ARCHITECTURES = {
         (784,),
         "probabilities",
         "sigmoid",
+        True,
         {
             "fc1.kernel": (784, 256),
             "fc1.bias": (256,),
@@ -83,6 +86,7 @@ ARCHITECTURES = {
         (28, 28),
         "logits",
         "logits",
+        False,
         {"fc1.kernel": (784, 20), "fc1.bias": (20,), "fc2.kernel": (20, 10), "fc2.bias": (10,)},
     ),
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,7 +22,8 @@ class FeedForward(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """(batch, 784) -> (batch, 10), before the sigmoid: what the loss is computed on."""
         x = torch.relu(self.bn1(self.fc1(x)))
-        return cast("Tensor", self.fc2(self.dropout(x)))
+        logits: Tensor = self.fc2(self.dropout(x))
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.logits(x))
@@ -39,7 +38,8 @@ class Fashion(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """(batch, 28, 28) -> (batch, 10)."""
-        return cast("Tensor", self.sequence(x))
+        logits: Tensor = self.sequence(x)
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(x)

@@ -76,7 +76,6 @@ _ROLES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 
-# MNIST is normalised and Fashion-MNIST only divided by 255, each as in the article that introduced its model.
 REMOTE: dict[str, _Remote] = {
     "mnist": _Remote(
         _DIGITS,
@@ -92,8 +91,8 @@ REMOTE: dict[str, _Remote] = {
     ),
     "fashion-mnist": _Remote(
         _CLOTHES,
-        0.0,
-        1.0,
+        0.2860,
+        0.3530,
         (
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
@@ -164,9 +163,11 @@ def _read_pair(images_path: Path, labels_path: Path, classes: int) -> Part:
 
 def prepare(images: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Bytes (count, 28, 28) -> a model's inputs (count, *shape): divided by the scale, then normalised, in float32."""
-    scaled = images.astype(np.float32) / np.float32(preprocessing.scale)
-    normalised = (scaled - np.float32(preprocessing.mean[0])) / np.float32(preprocessing.std[0])
-    return normalised.reshape(len(images), *preprocessing.shape)
+    x = images.astype(np.float32)
+    x /= np.float32(preprocessing.scale)
+    x -= np.float32(preprocessing.mean[0])
+    x /= np.float32(preprocessing.std[0])
+    return x.reshape(len(images), *preprocessing.shape)
 
 
 def background(preprocessing: Preprocessing) -> float:
