@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import onnx
 import onnx_ir as ir
-from keras import KerasTensor
+from keras import KerasTensor, ops
 from onnx import defs
 
-from exporters.graph import clean, expand, read
+from exporters.graph import clean, expand, layout, read
+from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
 from exporters.onnx_to_keras import sizes
@@ -56,6 +57,8 @@ class Builder:
         self.where = where
         self.dtype = dtype
         self.values: dict[ir.Value, Any] = {}
+        self.orders: dict[ir.Value, Order] = {}  # of values held in another order than ONNX's
+        self.turned: dict[tuple[ir.Value, Order], KerasTensor] = {}
 
     def build(self) -> keras.Model:
         source = self.model.graph
@@ -68,7 +71,7 @@ class Builder:
                 self._add(node)
             except ToolkitError as error:
                 raise error.at(f"{self.where}, node '{node.name or node.outputs[0].name}'") from error
-        outputs = [tensor(self._value(value)) for value in source.outputs]
+        outputs = [tensor(self._held(value, None)) for value in source.outputs]
         # a tensor may be a model's output once, and an input of the model is no layer's output
         seen = {id(value) for value in inputs}
         for index, value in enumerate(outputs):
@@ -107,10 +110,66 @@ class Builder:
             return
         row = KERAS.lookup_node(node, self.model)
         assert row is not None, "OperatorTable.require was not called"
-        result = row.function(*self._inputs(node, row, operands), **self._attributes(node, row))
+        if row.layout == layout.TRANSPOSE and isinstance(operands[0], KerasTensor):
+            self._relabel(node, operands[0])
+            return
+        order = self._common_order(node, row, operands)
+        operands = [self._laid(value, order, row, i) for i, value in enumerate(node.inputs)]
+        keywords = self._attributes(node, row)
+        arguments = self._inputs(node, row, operands)
+        axes = _map_axes(row, arguments, keywords, order) if row.layout == layout.AXIS else []
+        result = row.function(*arguments, **keywords)
         results = [result] if row.outputs == 1 else result
         for value, item in zip(node.outputs[: used_outputs(node)], results, strict=False):
             self.values[value] = item
+            if order is not None and isinstance(item, KerasTensor):
+                self.orders[value] = order if len(item.shape) == order.rank else order.without(axes)
+
+    def _relabel(self, node: ir.Node, held: KerasTensor) -> None:
+        """A Transpose moves nothing: the same tensor is its result, held in another order."""
+        assert node.inputs[0] is not None
+        perm = node.attributes["perm"].as_ints() if "perm" in node.attributes else range(len(held.shape))[::-1]
+        self.values[node.outputs[0]] = held
+        self.orders[node.outputs[0]] = self._order(node.inputs[0]).transposed(perm)
+
+    def _order(self, value: ir.Value) -> Order:
+        return self.orders.get(value) or layout.source(len(self._value(value).shape))
+
+    def _common_order(self, node: ir.Node, row: Operator, operands: list[Any]) -> Order | None:
+        """The order in which `row` is to work, None for ONNX's own."""
+        pairs = zip(node.inputs, operands, strict=True)
+        tensors = [value for value, held in pairs if value is not None and isinstance(held, KerasTensor)]
+        if row.layout == layout.SOURCE or not tensors:
+            return None
+        if row.layout == layout.CHANNELS:
+            return layout.channels_last(len(operands[0].shape))
+        order = layout.agreed([self._order(value) for value in tensors])
+        rank = max(len(held.shape) for held in operands if held is not None)
+        return order if order is not None and order.rank == rank and not order.is_source else None
+
+    def _laid(self, value: ir.Value | None, order: Order | None, row: Operator, index: int) -> Any:
+        """An operand as `row` wants it."""
+        if value is None:
+            return None
+        if order is None or (row.layout == layout.CHANNELS and index > 0):
+            return self._held(value, None)
+        return self._held(value, order)
+
+    def _held(self, value: ir.Value, order: Order | None) -> Any:
+        """`value` in `order`, of whose rank it becomes; None is ONNX's own order and the value's own rank."""
+        held = self._value(value)
+        if isinstance(held, Constant):
+            return held if order is None or held.is_scalar else _laid_constant(held, order)
+        if not isinstance(held, KerasTensor):
+            return held
+        own = self._order(value)
+        wanted = order or layout.source(own.rank)
+        if own == wanted:
+            return held
+        key = (value, wanted)
+        if key not in self.turned:
+            self.turned[key] = _turned(held, own, wanted)
+        return self.turned[key]
 
     def _sizes(self, node: ir.Node, operands: list[Any]) -> Any:
         if node.op_type == "Shape" and not node.domain:
@@ -123,10 +182,14 @@ class Builder:
     def _shape(self, value: ir.Value | None, operand: Any) -> list[int | Size]:
         """The shape of `operand`, with a Size for each dimension that may vary."""
         assert value is not None
-        names = list(value.shape) if value.shape is not None else [None] * len(operand.shape)
+        rank = len(operand.shape)
+        names = list(value.shape) if value.shape is not None else [None] * rank
+        places = [self._order(value).place(axis) for axis in range(rank)]
         return [
-            size if size is not None else Size(_symbol(name, value, axis), operand, axis)
-            for axis, (size, name) in enumerate(zip(operand.shape, names, strict=True))
+            operand.shape[place]
+            if operand.shape[place] is not None
+            else Size(_symbol(names[axis], value, axis), operand, place)
+            for axis, place in enumerate(places)
         ]
 
     def _inputs(self, node: ir.Node, row: Operator, operands: list[Any]) -> list[Any]:
@@ -177,6 +240,46 @@ class Builder:
         if kind not in DTYPES or kind == ir.DataType.STRING:
             raise UnsupportedOperator(f"tensors of type {kind.name} have no Keras form", hint=KERAS.advice)
         return self.scope.float_dtype(DTYPES[kind])
+
+
+def _turned(held: KerasTensor, own: Order, wanted: Order) -> KerasTensor:
+    """`held` in the order `wanted`; a tensor of lower rank first gets ONNX's leading axes of size 1."""
+    if own.rank == wanted.rank:
+        return ops.transpose(held, own.to(wanted))
+    plain = held if own.is_source else ops.transpose(held, own.to(layout.source(own.rank)))
+    while len(plain.shape) < wanted.rank:
+        plain = ops.expand_dims(plain, 0)
+    return ops.transpose(plain, wanted.axes)
+
+
+def _laid_constant(constant: Constant, order: Order) -> Constant:
+    if len(constant.shape) > order.rank:
+        return constant
+    full = constant.array.reshape((1,) * (order.rank - constant.array.ndim) + constant.array.shape)
+    return Constant(full.transpose(order.axes), constant.name, constant.scope)
+
+
+def _map_axes(row: Operator, arguments: list[Any], keywords: dict[str, Any], order: Order | None) -> list[int]:
+    """Turn ONNX's `axis` and `axes` into the places where they are held; returns ONNX's."""
+    found: list[int] = []
+    names = list(row.parameters)
+    given = dict(zip(names, arguments, strict=False)) | keywords
+    for name in ("axis", "axes"):
+        if name not in row.parameters or order is None:
+            continue
+        value = given.get(name, row.parameters[name].default)
+        if value is None:
+            found = list(range(order.rank))
+            continue
+        axes = [value] if isinstance(value, int) else list(value)
+        found = [axis % order.rank for axis in axes]
+        held = [order.place(axis) for axis in axes]
+        mapped = held[0] if isinstance(value, int) else held
+        if name in keywords or names.index(name) >= len(arguments):
+            keywords[name] = mapped
+        else:
+            arguments[names.index(name)] = mapped
+    return found
 
 
 def _symbol(name: Any, value: ir.Value, axis: int) -> str:

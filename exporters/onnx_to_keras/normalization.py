@@ -7,9 +7,10 @@ import re
 import keras
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.arithmetic import plus
+from exporters.onnx_to_keras.arithmetic import add, mul, plus
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
 from exporters.onnx_to_keras.table import KERAS
+from toolkit.errors import UnsupportedOperator
 
 
 @KERAS.op("BatchNormalization", since=14, layout="channels")
@@ -29,11 +30,11 @@ def batch_normalization(
         return _by_operations(X, scale, B, input_mean, input_var, epsilon, training_mode)
     assert isinstance(scale, Constant)
     layer = keras.layers.BatchNormalization(
-        axis=CHANNEL_AXIS % len(X.shape),
+        axis=-1 if len(X.shape) != 2 else 1,
         epsilon=epsilon,
         momentum=momentum,
         dtype=X.dtype,
-        name=scale.scope.name(re.sub(r"[./](weight|gamma|scale)$", "", scale.name)),
+        name=_layer_name(scale),
     )
     return scale.scope.apply(layer, X, [value.array.astype(X.dtype) for value in given])
 
@@ -66,20 +67,86 @@ def batch_normalization_7(
     return batch_normalization(X, scale, B, mean, var, epsilon, momentum)
 
 
-CHANNEL_AXIS = 1
-
-
 def _by_operations(
     x: KerasTensor, scale: Operand, bias: Operand, mean: Operand, var: Operand, epsilon: float, training: int
 ) -> KerasTensor:
     """The same from tensors that are computed when the model runs."""
-    per_channel = [1] * len(x.shape)
-    per_channel[CHANNEL_AXIS] = -1
-    gamma, beta = (ops.reshape(ops.cast(tensor(v), x.dtype), per_channel) for v in (scale, bias))
-    axes = [axis for axis in range(len(x.shape)) if axis != CHANNEL_AXIS]
+    gamma, beta = (ops.cast(tensor(value), x.dtype) for value in (scale, bias))
+    axes = list(range(len(x.shape) - 1))
     if training:
         center, spread = ops.mean(x, axes, keepdims=True), ops.var(x, axes, keepdims=True)
     else:
-        center, spread = (ops.reshape(ops.cast(tensor(v), x.dtype), per_channel) for v in (mean, var))
+        center, spread = (ops.cast(tensor(value), x.dtype) for value in (mean, var))
     normal = ops.multiply(ops.subtract(x, center), ops.rsqrt(ops.add(spread, epsilon)))
     return plus(ops.multiply(normal, gamma), beta)
+
+
+@KERAS.op("LayerNormalization", since=17)
+def layer_normalization(
+    X: KerasTensor,
+    Scale: Operand,
+    B: Operand | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
+) -> KerasTensor:
+    """ONNX LayerNormalization: over the last axis with constant weights it is a layer of the source's name."""
+    rank = len(X.shape)
+    axes = list(range(axis % rank, rank))
+    shape = tuple(X.shape[axis % rank :])
+    held = isinstance(Scale, Constant) and Scale.shape == shape and (B is None or isinstance(B, Constant))
+    if held and len(axes) == 1:
+        assert isinstance(Scale, Constant)
+        layer = keras.layers.LayerNormalization(
+            axis=-1, epsilon=epsilon, center=B is not None, dtype=X.dtype, name=_layer_name(Scale)
+        )
+        weights = [value.array for value in (Scale, B) if isinstance(value, Constant)]
+        return Scale.scope.apply(layer, X, weights)
+    center = ops.subtract(X, ops.mean(X, axes, keepdims=True))
+    spread = ops.mean(ops.square(center), axes, keepdims=True)
+    normal = ops.multiply(center, ops.rsqrt(ops.add(spread, epsilon)))
+    return mul(normal, Scale) if B is None else add(mul(normal, Scale), B)
+
+
+@KERAS.op("RMSNormalization", since=23)
+def rms_normalization(
+    X: KerasTensor, scale: Operand, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> KerasTensor:
+    axes = list(range(axis % len(X.shape), len(X.shape)))
+    spread = ops.mean(ops.square(X), axes, keepdims=True)
+    return mul(ops.multiply(X, ops.rsqrt(ops.add(spread, epsilon))), scale)
+
+
+@KERAS.op("InstanceNormalization", since=1, layout="channels")
+def instance_normalization(input: KerasTensor, scale: Operand, B: Operand, epsilon: float = 1e-5) -> KerasTensor:
+    axes = list(range(1, len(input.shape) - 1))
+    center = ops.subtract(input, ops.mean(input, axes, keepdims=True))
+    spread = ops.mean(ops.square(center), axes, keepdims=True)
+    return add(mul(ops.multiply(center, ops.rsqrt(ops.add(spread, epsilon))), scale), B)
+
+
+@KERAS.op("GroupNormalization", since=21, layout="channels")
+def group_normalization(
+    X: KerasTensor, scale: Operand, bias: Operand, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
+) -> KerasTensor:
+    """ONNX GroupNormalization with constant weights: a layer of the source's name."""
+    if not (isinstance(scale, Constant) and isinstance(bias, Constant)):
+        raise UnsupportedOperator("GroupNormalization with weights computed when the model runs has no Keras form")
+    layer = keras.layers.GroupNormalization(
+        groups=num_groups, axis=-1, epsilon=epsilon, dtype=X.dtype, name=_layer_name(scale)
+    )
+    return scale.scope.apply(layer, X, [scale.array, bias.array])
+
+
+@KERAS.op("LpNormalization", since=1, layout="axis")
+def lp_normalization(input: KerasTensor, axis: int = -1, p: int = 2) -> KerasTensor:
+    """ONNX LpNormalization: where the norm is 0, the result is 0."""
+    if p == 1:
+        norm = ops.sum(ops.absolute(input), axis, keepdims=True)
+    else:
+        norm = ops.sqrt(ops.sum(ops.square(input), axis, keepdims=True))
+    return ops.divide_no_nan(input, norm)
+
+
+def _layer_name(weight: Constant) -> str:
+    return weight.scope.name(re.sub(r"[./](weight|gamma|scale)$", "", weight.name))

@@ -69,7 +69,7 @@ def _product(shape: Any) -> int | None:
     return result
 
 
-@KERAS.op("Transpose", since=1)
+@KERAS.op("Transpose", since=1, layout="transpose")
 def transpose(data: KerasTensor, perm: list[int] | None = None) -> KerasTensor:
     return ops.transpose(data, perm)
 
@@ -183,7 +183,7 @@ def expand(input: Operand, shape: list[int | Size], source_shape: list[int | Siz
     return x
 
 
-@KERAS.op("Split", since=2, outputs=None)
+@KERAS.op("Split", since=1, outputs=None, layout="axis")
 def split(
     input: KerasTensor,
     split: list[int] | None = None,
@@ -198,11 +198,54 @@ def split(
             return list(ops.split(input, outputs, axis))
         part = -(-size // outputs)
         split = [part] * outputs
-    places = [sum(split[: i + 1]) for i in range(len(split) - 1)]
-    return list(ops.split(input, places, axis))
+    key: list[Any] = [slice(None)] * len(input.shape)
+    parts, start = [], 0
+    for length in split:
+        key[axis] = slice(start, start + length)
+        parts.append(input[tuple(key)])
+        start += length
+    return parts
 
 
 @KERAS.op("ConstantOfShape", since=9)
 def constant_of_shape(input: list[int | Size], value: Constant | None = None) -> KerasTensor:
-    """ONNX ConstantOfShape of a shape that is known when the model runs: ones along each such axis, multiplied."""
-    raise UnsupportedOperator("ConstantOfShape of a shape known only when the model runs has no Keras form")
+    """ONNX ConstantOfShape of a shape that is known when the model runs: a corner of 1s, repeated along its axes."""
+    sizes = [size for size in input if isinstance(size, Size)]
+    if not sizes:
+        raise UnsupportedOperator("ConstantOfShape of a constant shape should have been folded")
+    fill, dtype = (value.array.item(), value.dtype) if value is not None else (0.0, sizes[0].tensor.dtype)
+    corner = ops.reshape(sizes[0].ones(), [-1 if size is sizes[0] else 1 for size in input])
+    return expand(ops.cast(ops.full_like(corner, fill, dtype=dtype), dtype), list(input), _of(corner, input, sizes[0]))
+
+
+def _of(corner: KerasTensor, shape: list[int | Size], first: Size) -> list[int | Size]:
+    return [first if size is first else 1 for size in shape]
+
+
+def _blocks(x: KerasTensor, block: int) -> tuple[int, int, int]:
+    _, height, width, channels = x.shape
+    if None in (height, width, channels):
+        raise UnsupportedOperator("rearranging blocks of an image whose size is not known has no Keras form")
+    return height, width, channels
+
+
+@KERAS.op("DepthToSpace", since=1, layout="channels")
+def depth_to_space(input: KerasTensor, blocksize: int, mode: str = "DCR") -> KerasTensor:
+    """ONNX DepthToSpace: channels are (block, block, depth) in mode DCR, (depth, block, block) in mode CRD."""
+    h, w, channels = _blocks(input, blocksize)
+    b, c = blocksize, channels // blocksize**2
+    if mode == "DCR":
+        parts = ops.transpose(ops.reshape(input, (-1, h, w, b, b, c)), (0, 1, 3, 2, 4, 5))
+    else:
+        parts = ops.transpose(ops.reshape(input, (-1, h, w, c, b, b)), (0, 1, 4, 2, 5, 3))
+    return ops.reshape(parts, (-1, h * b, w * b, c))
+
+
+@KERAS.op("SpaceToDepth", since=1, layout="channels")
+def space_to_depth(input: KerasTensor, blocksize: int, mode: str = "DCR") -> KerasTensor:
+    """ONNX SpaceToDepth, the inverse of DepthToSpace."""
+    height, width, c = _blocks(input, blocksize)
+    b, h, w = blocksize, height // blocksize, width // blocksize
+    parts = ops.reshape(input, (-1, h, b, w, b, c))
+    order = (0, 1, 3, 2, 4, 5) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    return ops.reshape(ops.transpose(parts, order), (-1, h, w, b * b * c))

@@ -1,0 +1,123 @@
+"""Gathering, scattering, padding and repeating."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import KerasTensor, ops
+
+from exporters.onnx_to_keras.operand import Constant, Operand, Size, tensor
+from exporters.onnx_to_keras.table import KERAS
+from toolkit.errors import UnsupportedOperator
+
+
+def _from_front(indices: KerasTensor, size: int | None) -> KerasTensor:
+    if size is None:
+        raise UnsupportedOperator("indices into an axis of unknown size have no Keras form")
+    return ops.where(ops.less(indices, 0), ops.add(indices, size), indices)
+
+
+@KERAS.op("GatherElements", since=11)
+def gather_elements(data: KerasTensor, indices: KerasTensor, axis: int = 0) -> KerasTensor:
+    return ops.take_along_axis(data, _from_front(indices, data.shape[axis]), axis)
+
+
+@KERAS.op("ScatterND", since=11)
+def scatter_nd(data: KerasTensor, indices: KerasTensor, updates: KerasTensor, reduction: str = "none") -> KerasTensor:
+    """ONNX ScatterND without or with a sum: the last axis of `indices` holds coordinates within `data`."""
+    depth = indices.shape[-1]
+    if reduction not in ("none", "add") or None in data.shape or None in indices.shape:
+        raise UnsupportedOperator(f"ScatterND with reduction '{reduction}' or of unknown sizes has no Keras form")
+    rows = ops.reshape(indices, (-1, depth))
+    rows = ops.stack([_from_front(rows[:, i], data.shape[i]) for i in range(depth)], -1)
+    values = ops.reshape(updates, (-1, *data.shape[depth:]))
+    if reduction == "none":
+        return ops.scatter_update(data, rows, values)
+    return ops.add(data, ops.scatter(rows, values, data.shape))
+
+
+@KERAS.op("Pad", since=11)
+def pad(
+    data: KerasTensor,
+    pads: list[int],
+    constant_value: Operand | None = None,
+    axes: list[int] | None = None,
+    mode: str = "constant",
+) -> KerasTensor:
+    """ONNX Pad: `pads` holds all beginnings, then all ends; negative ones cut off."""
+    places = [axis % len(data.shape) for axis in axes] if axes is not None else list(range(len(data.shape)))
+    around = [(0, 0)] * len(data.shape)
+    for i, axis in enumerate(places):
+        around[axis] = (pads[i], pads[i + len(places)])
+    cut = tuple(slice(max(-before, 0), -max(-after, 0) or None) for before, after in around)
+    x = data[cut] if any(min(pair) < 0 for pair in around) else data
+    grow = [(max(before, 0), max(after, 0)) for before, after in around]
+    if mode == "constant":
+        if constant_value is not None and not isinstance(constant_value, Constant):
+            raise UnsupportedOperator("Pad with a value computed when the model runs has no Keras form")
+        value = 0 if constant_value is None else constant_value.array.item()
+        return ops.pad(x, grow, constant_values=value)
+    if mode == "reflect":
+        return ops.pad(x, grow, mode="reflect")
+    for axis, (before, after) in enumerate(grow):
+        x = _edged(x, axis, before, after, mode)
+    return x
+
+
+def _edged(x: KerasTensor, axis: int, before: int, after: int, mode: str) -> KerasTensor:
+    """Repeated edges, or for `wrap` what lies at the other end."""
+
+    def cut(start: int | None, end: int | None) -> KerasTensor:
+        key: list[Any] = [slice(None)] * len(x.shape)
+        key[axis] = slice(start, end)
+        return x[tuple(key)]
+
+    if mode == "wrap":
+        head, tail = cut(-before, None), cut(0, after)
+    else:
+        head, tail = ops.repeat(cut(0, 1), max(before, 1), axis), ops.repeat(cut(-1, None), max(after, 1), axis)
+    parts = ([head] if before else []) + [x] + ([tail] if after else [])
+    return ops.concatenate(parts, axis) if len(parts) > 1 else x
+
+
+@KERAS.op("Pad", since=2)
+def pad_2(data: KerasTensor, pads: list[int], mode: str = "constant", value: float = 0.0) -> KerasTensor:
+    """ONNX Pad up to opset 10, whose amounts and value are attributes."""
+    if mode != "constant" or value == 0.0:
+        return pad(data, pads, mode=mode)
+    around = list(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
+    return ops.pad(data, around, constant_values=value)
+
+
+@KERAS.op("Tile", since=6)
+def tile(input: KerasTensor, repeats: list[int]) -> KerasTensor:
+    return ops.tile(input, repeats)
+
+
+@KERAS.op("Trilu", since=14)
+def trilu(input: KerasTensor, k: int = 0, upper: int = 1) -> KerasTensor:
+    return ops.triu(input, k) if upper else ops.tril(input, k)
+
+
+@KERAS.op("OneHot", since=9)
+def one_hot(indices: KerasTensor, depth: int, values: KerasTensor, axis: int = -1) -> KerasTensor:
+    """ONNX OneHot: `values` holds off and on; an index outside the depth is off everywhere."""
+    whole = ops.cast(indices, "int64")
+    marks = ops.one_hot(ops.where(ops.less(whole, 0), ops.add(whole, depth), whole), depth, axis=axis, dtype="bool")
+    return ops.where(marks, values[1], values[0])
+
+
+@KERAS.op("Einsum", since=12)
+def einsum(Inputs: list[Operand], equation: str) -> KerasTensor:
+    return ops.einsum(equation.replace(" ", ""), *map(tensor, Inputs))
+
+
+@KERAS.op("Range", since=11)
+def arange(start: list[int], limit: list[int | Size], delta: list[int], stash_type: int = 1) -> KerasTensor:
+    """ONNX Range of integers, up to a size that is known when the model runs: ones, summed up."""
+    size = limit[0]
+    if not isinstance(size, Size):
+        raise UnsupportedOperator("Range between tensors computed when the model runs has no Keras form")
+    if start[0] != 0 or delta[0] != 1:
+        raise UnsupportedOperator("Range up to a size known when the model runs must start at 0 in steps of 1")
+    return ops.subtract(ops.cumsum(size.ones()), 1)

@@ -1,0 +1,95 @@
+"""Reductions, and the positions of extremes; `axes` is an attribute in older opsets and an input in newer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import KerasTensor, ops
+
+from exporters.onnx_to_keras.table import KERAS
+from toolkit.errors import UnsupportedOperator
+
+
+def _reduced(
+    operation: Callable[..., Any], data: KerasTensor, axes: list[int] | None, keepdims: int, noop: int
+) -> KerasTensor:
+    if not axes and noop:
+        return data
+    return ops.cast(operation(data, axis=tuple(axes) if axes else None, keepdims=bool(keepdims)), data.dtype)
+
+
+def _sum_square(data: KerasTensor, **options: Any) -> KerasTensor:
+    return ops.sum(ops.square(data), **options)
+
+
+REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "ReduceSum": ops.sum,
+    "ReduceMean": ops.mean,
+    "ReduceMax": ops.max,
+    "ReduceMin": ops.min,
+    "ReduceProd": ops.prod,
+    "ReduceL1": lambda data, **options: ops.sum(ops.absolute(data), **options),
+    "ReduceL2": lambda data, **options: ops.sqrt(_sum_square(data, **options)),
+    "ReduceSumSquare": _sum_square,
+    "ReduceLogSum": lambda data, **options: ops.log(ops.sum(data, **options)),
+    "ReduceLogSumExp": ops.logsumexp,
+}
+
+
+def _reduction(name: str, operation: Callable[..., Any]) -> Callable[..., KerasTensor]:
+    def function(
+        data: KerasTensor, axes: list[int] | None = None, keepdims: int = 1, noop_with_empty_axes: int = 0
+    ) -> KerasTensor:
+        return _reduced(operation, data, axes, keepdims, noop_with_empty_axes)
+
+    function.__name__ = name
+    return function
+
+
+for _name, _operation in REDUCTIONS.items():
+    KERAS.op(_name, since=1, layout="axis")(_reduction(_name, _operation))
+
+
+def _extreme(
+    operation: Callable[..., Any], data: KerasTensor, axis: int, keepdims: int, select_last_index: int
+) -> KerasTensor:
+    if not select_last_index:
+        return ops.cast(operation(data, axis=axis, keepdims=bool(keepdims)), "int64")
+    if data.shape[axis] is None:
+        raise UnsupportedOperator("the last of equal extremes along an axis of unknown size has no Keras form")
+    behind = ops.cast(operation(ops.flip(data, axis), axis=axis, keepdims=bool(keepdims)), "int64")
+    return ops.subtract(data.shape[axis] - 1, behind)
+
+
+@KERAS.op("ArgMax", since=1, layout="axis")
+def arg_max(data: KerasTensor, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> KerasTensor:
+    """ONNX ArgMax: of equal extremes the first, or with `select_last_index` the last."""
+    return _extreme(ops.argmax, data, axis, keepdims, select_last_index)
+
+
+@KERAS.op("ArgMin", since=1, layout="axis")
+def arg_min(data: KerasTensor, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> KerasTensor:
+    """ONNX ArgMin: of equal extremes the first, or with `select_last_index` the last."""
+    return _extreme(ops.argmin, data, axis, keepdims, select_last_index)
+
+
+@KERAS.op("CumSum", since=11, layout="axis")
+def cum_sum(x: KerasTensor, axis: int, exclusive: int = 0, reverse: int = 0) -> KerasTensor:
+    """ONNX CumSum: `exclusive` leaves an element out of its own sum, `reverse` sums from the end."""
+    ahead = ops.flip(x, axis) if reverse else x
+    total = ops.cast(ops.cumsum(ahead, axis), x.dtype)
+    total = ops.subtract(total, ahead) if exclusive else total
+    return ops.flip(total, axis) if reverse else total
+
+
+@KERAS.op("TopK", since=11, outputs=2)
+def top_k(X: KerasTensor, K: int, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[KerasTensor, KerasTensor]:
+    """ONNX TopK: of equal elements the one with the lower index comes first."""
+    moved = ops.moveaxis(X, axis, -1)
+    if largest:
+        values, places = ops.top_k(moved, K)
+    else:
+        values, places = ops.top_k(ops.negative(moved), K)
+        values = ops.negative(values)
+    return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(places, -1, axis), "int64")

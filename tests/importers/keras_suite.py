@@ -1,0 +1,107 @@
+"""Run ONNX's node cases through the Keras importer; prints JSON, and keeps some .h5 files to be reloaded elsewhere.
+
+A process of its own, so that torch and TensorFlow never meet:
+`python tests/importers/keras_suite.py [--h5 FOLDER] [NAME-PART ...]`. Inputs that a Keras model must know when it is
+built (shapes, axes, sizes of a split) are given to it as initializers, with the values that the case feeds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+warnings.simplefilter("ignore")
+
+import numpy as np  # noqa: E402 - the logging level of TensorFlow is read when it is imported
+import onnx  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from keras import KerasTensor  # noqa: E402
+
+from exporters import onnx_to_keras  # noqa: E402
+from exporters.onnx_to_keras import hdf5  # noqa: E402
+from exporters.onnx_to_keras.operand import Operand  # noqa: E402
+from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
+from tests.importers.cases import Case, node_cases  # noqa: E402
+from tests.importers.compare import difference  # noqa: E402
+
+TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand])
+H5_EVERY = 8  # each so many passing cases, one is written to be reloaded
+# Weights that must be constants for the operator to be a layer
+WEIGHTS = {"ConvTranspose": (1, 2), "GroupNormalization": (1, 2)}
+
+
+def constants(case: Case) -> set[str]:
+    """Names of the case's inputs that are bound: their parameter is no tensor for Keras."""
+    found = set()
+    for node in case.model.graph.node:
+        opset = next(entry.version for entry in case.model.opset_import if entry.domain == node.domain)
+        row = KERAS.lookup(node.op_type, opset, node.domain, len(node.output))
+        if row is None:
+            continue
+        for i, (name, parameter) in enumerate(zip(node.input, row.parameters.values(), strict=False)):
+            if parameter.annotation not in TENSORS or i in WEIGHTS.get(node.op_type, ()):
+                found.add(name)
+    return found & {value.name for value in case.model.graph.input}
+
+
+def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
+    """The model with those inputs as initializers, and the positions of the inputs that are left."""
+    names = [value.name for value in case.model.graph.input]
+    fixed = constants(case)
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    inputs, _ = case.data[0]
+    for name, array in zip(names, inputs, strict=False):
+        if name in fixed:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), name))
+    left = [value for value in model.graph.input if value.name not in fixed]
+    del model.graph.input[:]
+    model.graph.input.extend(left)
+    return model, [i for i, name in enumerate(names) if name not in fixed]
+
+
+def result(case: Case, folder: Path | None, count: int) -> str:
+    try:
+        proto, kept = bound(case)
+        model = onnx_to_keras.build(proto)
+        for inputs, outputs in case.data:
+            given = [np.asarray(inputs[i]) for i in kept]
+            actual = model(given[0] if len(given) == 1 else given)
+            actual = list(actual) if isinstance(actual, list | tuple) else [actual]
+            arrays = [np.asarray(value) for value in actual]
+            found = difference(arrays, list(outputs), case.rtol, case.atol)
+            if found:
+                return found
+        if folder is not None and count % H5_EVERY == 0:
+            hdf5.save(model, folder / f"{case.name}.h5")
+            np.savez(folder / f"{case.name}.npz", *given, **{f"out{i}": array for i, array in enumerate(arrays)})
+    except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        text = next((line for line in lines if "rror" in line), lines[0] if lines else "")
+        return f"{type(error).__name__}: {text.strip()[:160]}"
+    return "ok"
+
+
+def main(parts: list[str]) -> None:
+    folder = Path(parts[1]) if parts[:1] == ["--h5"] else None
+    parts = parts[2:] if folder else parts
+    rows: dict[str, Any] = {}
+    passed = 0
+    for case in node_cases():
+        if not parts or any(part in case.name for part in parts):
+            found = result(case, folder, passed)
+            passed += found == "ok"
+            rows[case.name] = {"model": found, "operators": sorted(case.operators)}
+    json.dump(rows, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
