@@ -44,7 +44,7 @@ class KerasRunner(TensorFlowRunner):
         else:
             self.signature = declared or self._inputs_of(example)
         try:
-            self.function = concrete_function(tf, keras_call(self.model, self.signature), self.signature)
+            self.function = concrete_function(tf, keras_call(self._converted(tf), self.signature), self.signature)
         except BadInput:
             raise
         except Exception as error:
@@ -56,6 +56,12 @@ class KerasRunner(TensorFlowRunner):
         if not self.signature.outputs:
             self.signature = with_outputs(self.signature, self.function)
         return self
+
+    def _converted(self, tf: Any) -> Any:
+        """A model of the user's own class as a tf.function, so that its Python control flow becomes the graph's."""
+        if type(self.model).__module__.startswith("keras."):
+            return self.model
+        return tf.function(lambda values, training: self.model(values, training=training))
 
     def _inputs_of(self, example: Any) -> Signature:
         if example is None:

@@ -39,7 +39,7 @@ class TensorFlowModuleRunner(TensorFlowRunner):
         self.contract = Contract.from_json(self.source.facts.get("contract") or {})
         self.signature = self.source.declared_inputs() or self._own_inputs() or self._inputs_of(example)
         try:
-            self.function = concrete_function(tf, module_call(self.model, self.signature), self.signature)
+            self.function = concrete_function(tf, module_call(tf, self.model, self.signature), self.signature)
         except BadInput:
             raise
         except Exception as error:
@@ -76,13 +76,15 @@ class TensorFlowModuleRunner(TensorFlowRunner):
         return Signature(tuple(renamed), ())
 
 
-def module_call(module: Any, signature: Signature) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def module_call(tf: Any, module: Any, signature: Signature) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A tf.Module as a function of tensors by name."""
     names = list(leaves(signature.output_structure))
+    # A tf.function of its own, so that the module's Python control flow becomes the graph's.
+    converted = tf.function(module)
 
     def call(feed: dict[str, Any]) -> dict[str, Any]:
         nested: Any = unflatten(signature.input_structure, feed)
-        outputs = module(*nested) if isinstance(nested, tuple) else module(**nested)
+        outputs = converted(*nested) if isinstance(nested, tuple) else converted(**nested)
         return named_outputs(outputs, names)
 
     return call

@@ -25,7 +25,7 @@ class Timed:
 
 Caller = Callable[[int], Timed]
 
-WARM_SECONDS = 1.5  # a warm-up ends when it is stable, at the latest after this long: never an endless wait
+WARM_SECONDS = 0.5  # a warm-up ends when it is stable, at the latest after this long: never an endless wait
 STABLE = 0.05
 ROUNDS = 8  # of A B B A
 ROUND_SECONDS = 0.015

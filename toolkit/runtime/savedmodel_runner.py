@@ -114,12 +114,15 @@ def import_tensorflow(threads: int | None = None) -> Any:
 
 
 def concrete_function(tf: Any, call: Callable[[dict[str, Any]], dict[str, Any]], inputs: Signature) -> Any:
-    """`call` as one graph for every size of its dynamic dimensions: keyword tensors in, a dict of tensors out."""
+    """`call` as one graph for every size of its dynamic dimensions: keyword tensors in, a dict of tensors out.
+
+    AutoGraph stays off: what `call` does of its own is plain Python, and a user's model in it brings a tf.function.
+    """
     specs = {
         spec.name: tf.TensorSpec([None if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
         for spec in inputs.inputs
     }
-    return tf.function(lambda **feed: call(feed)).get_concrete_function(**specs)
+    return tf.function(lambda **feed: call(feed), autograph=False).get_concrete_function(**specs)
 
 
 def signature_of(function: Any) -> Signature:

@@ -40,6 +40,7 @@ class Side:
     ran_on: str
     names_are_declared: bool = True
     cold_start: float = 0.0
+    was_training: bool = False
     handles: list[tuple[Caller, str]] = field(default_factory=list)
     float64: tuple[Caller, str] | None = None
 
@@ -151,6 +152,7 @@ def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str
         Contract.from_json(opened["contract"]),
         opened["runtime"],
         opened["ran_on"],
+        was_training=opened["was_training"],
     )
     if isinstance(opened_side, OnnxSource):
         opened_side.path, opened_side.format, opened_side.pool = Path(str(source.path)), "onnx", pool

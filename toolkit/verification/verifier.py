@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Settings:
     devices: tuple[str, ...] = ("cpu",)
     count: int = DEFAULT_COUNT
     seed: int = 7
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
     latency: bool = True
     stage: Stage = lambda _: None
 
@@ -111,10 +111,14 @@ def verify(
         devices: "cpu", "cuda" or "cuda:N"; every file is verified on each.
         data: an .npz of real inputs, one array per input, rows first, and optionally "labels".
         inputs: `NAME:DTYPE[DIM,...]` texts, where the source does not say what its inputs are.
-        factory, framework, trust: see `exporters.sources.source.resolve`.
+        factory: what rebuilds the architecture where the source holds weights alone.
+        framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
+        trust: SHA-256 prefixes of files that may run code when they are opened.
         count: how many inputs to compare on (at least 32).
         seed: of the generated inputs.
-        atol, rtol, max_ratio: limits of your own; they can only make the verdict stricter.
+        atol: largest absolute difference allowed, on top of the verdict's own limits.
+        rtol: largest relative difference allowed; of `atol` and `rtol` one must hold.
+        max_ratio: largest R allowed, where it is stricter than the verdict's own.
         latency: whether to time the files against the source.
         worst: where to save the worst input, as .npz, if anything does not pass.
         limits: time, memory and threads of the workers.
@@ -293,13 +297,12 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
 
 def _interface(source: Signature, export: Signature) -> list[Mismatch]:
     """Inputs and outputs by name and dtype; a missing one is a mismatch, and so is an extra one."""
-    found = []
+    found: list[Mismatch] = []
     for side, ours, theirs in (("input", source.inputs, export.inputs), ("output", source.outputs, export.outputs)):
         wanted, given = ({spec.name: spec for spec in specs} for specs in (ours, theirs))
         found += [Mismatch(name, f"the {side} is missing in the file") for name in wanted if name not in given]
-        found += [
-            Mismatch(name, f"the file has an {side} that the source has not") for name in given if name not in wanted
-        ]
+        extra = [name for name in given if name not in wanted]
+        found += [Mismatch(name, f"the file has an {side} that the source has not") for name in extra]
         found += [
             Mismatch(name, f"the {side} is {_type(given[name])} where the source has {_type(spec)}")
             for name, spec in wanted.items()
@@ -343,7 +346,9 @@ def _compare(signature: Signature, answers: Answers, outputs: Outputs) -> tuple[
                 break
         if found is None:
             sides = ([batch[name] for batch in each] for each in (answers.truth, answers.source, outputs))
-            compared.append(compare.describe(spec, *sides))
+            truth, source_outputs, exported = sides
+            kinds = [batch.kind for batch in answers.batches]
+            compared.append(compare.describe(spec, truth, source_outputs, exported, kinds))
     return mismatches, compared
 
 
@@ -421,7 +426,8 @@ def _save_worst(path: Path, subject: Subject, report: Report) -> str | None:
         if remaining < rows_here:
             row = slice(remaining, remaining + 1) if rows_here == batch.size else slice(None)
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, **{name: array[row] for name, array in batch.inputs.items()})
+            arrays: dict[str, Any] = {name: array[row] for name, array in batch.inputs.items()}
+            np.savez(path, **arrays)
             return str(path)
         remaining -= rows_here
     return None

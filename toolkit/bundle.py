@@ -1,0 +1,338 @@
+"""Export a model: write every format, verify what was written, and only then put the bundle in its place.
+
+The bundle is a folder: the exported files, golden data, the report, and a manifest that lists them all with their
+hashes. It is written under a temporary name beside its destination; a failing export leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exporters import options as export_options
+from exporters.options import ExportOptions
+from exporters.sources import source as sources
+from exporters.sources.source import Source
+from toolkit import __version__, files, formats, manifest
+from toolkit.errors import ExportFailed, NotWritable, ToolkitError, VerdictFailed
+from toolkit.manifest import Manifest
+from toolkit.verification import golden, report, verifier
+from toolkit.verification.judge import Thresholds
+from toolkit.verification.report import Report, Row, Verdict
+from toolkit.verification.sides import Side, open_source
+from toolkit.verification.verifier import Settings
+from toolkit.worker.limits import Limits
+from toolkit.worker.pool import WorkerPool
+
+REPORT = "report.json"
+PAGE = "report.html"
+
+# Which worker rebuilds a format from the hub's ONNX graph.
+_HUB_RUNTIME = {"torchscript": "torch", "savedmodel": "tensorflow", "hdf5": "tensorflow"}
+_SMALLEST = 2_000_000
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported model on disk. `routes` says how each format was written, `notes` what a user should know."""
+
+    path: Path
+    manifest: Manifest
+    report: Report
+    routes: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def file(self, name: str) -> Path:
+        """The path of one format. Raises KeyError for one that was not exported."""
+        return self.path / self.manifest.formats[name]
+
+
+def export(
+    source: Any,
+    to: str | Sequence[str] = "all",
+    output: str | Path = "out",
+    inputs: Sequence[str] = (),
+    *,
+    opset: int = export_options.DEFAULT_OPSET,
+    factory: str | None = None,
+    framework: str | None = None,
+    trust: Sequence[str] = (),
+    data: str | Path | None = None,
+    devices: Sequence[str] = ("cpu",),
+    count: int = verifier.DEFAULT_COUNT,
+    seed: int = 7,
+    latency: bool = True,
+    limits: Limits | None = None,
+    commands: Mapping[str, str] | None = None,
+    stage: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    """Export a model to one or more formats, verified.
+
+    Args:
+        source: a model object, a path, or a "package.module:factory".
+        to: format names, or "all".
+        output: the bundle's folder; what stood there is replaced once everything has passed.
+        inputs: `NAME:DTYPE[DIM,...]` texts, where the source does not say what its inputs are.
+        opset: ONNX operator set of what is written.
+        factory: what rebuilds the architecture where the source holds weights alone.
+        framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
+        trust: SHA-256 prefixes of files that may run code when they are opened.
+        data: an .npz of real inputs to verify with.
+        devices: where to verify.
+        count: how many inputs to verify with.
+        seed: of the generated inputs.
+        latency: whether to time the files against the source.
+        limits: time, memory and threads of the workers.
+        commands: other interpreters or prefixes for workers.
+        stage: told what is being done.
+
+    Raises VerdictFailed with `report` set where a file does not predict what its source predicts, ExportFailed where
+    there is no way to write one, and BadInput, NotWritable, DiskFull ... for the rest; nothing is left behind.
+    """
+    started = time.monotonic()
+    names = _format_names(to)
+    asked = ExportOptions(opset=opset)
+    _check_opset(asked)
+    output = Path(output)
+    _check_destination(output)
+    resolved = sources.resolve(source, inputs=inputs, factory=factory, framework=framework, trust=trust)
+    model = None if isinstance(source, str | Path) else source
+    settings = Settings(tuple(devices), count, seed, Thresholds(), latency, stage)
+    with WorkerPool(limits=limits, commands=commands) as pool, files.replacing(output) as folder:
+        pool.warm(_workers(names, resolved, is_object=model is not None))
+        stage(f"open {resolved.name}")
+        side = open_source(pool, resolved, model)
+        folder.mkdir()
+        scratch = folder.parent / "scratch"
+        scratch.mkdir()
+        _require_space(side, output, names)
+        routes = _Writer(pool, side, asked, folder, scratch, stage).write_all(names)
+        subject = verifier.subject_of(side, resolved, data, settings)
+        found = verifier.compare_files(pool, subject, [folder / formats.by_name(name).file for name in names], settings)
+        found = _relative(found, folder, time.monotonic() - started, pool.seconds["cpu"])
+        _require_passed(found)
+        listed = _complete(folder, side, resolved, subject, found, names, routes, asked)
+    return Bundle(output, listed, found, routes, _notes(side, routes))
+
+
+def _format_names(to: str | Sequence[str]) -> list[str]:
+    names = [to] if isinstance(to, str) else list(to)
+    if "all" in names:
+        return list(formats.FORMATS)
+    return list(dict.fromkeys(formats.by_name(name).name for name in names))
+
+
+def _check_opset(options: ExportOptions) -> None:
+    from exporters import to_onnx
+
+    to_onnx.check_options(options)
+
+
+def _check_destination(output: Path) -> None:
+    """A bundle replaces a bundle; it does not replace anything else that a user may have there."""
+    if output.is_symlink() and not output.exists():
+        raise NotWritable(
+            "it is a link to nothing", where=str(output), hint="Remove the link or choose another folder."
+        )
+    if output.is_file():
+        raise NotWritable("a file stands there", where=str(output), hint="Choose a folder that does not exist yet.")
+    if output.is_dir() and any(output.iterdir()) and not (output / manifest.NAME).is_file():
+        raise NotWritable(
+            "the folder holds something else than a bundle", where=str(output), hint="Choose an empty or a new folder."
+        )
+
+
+def _workers(names: Sequence[str], source: Source, *, is_object: bool) -> set[tuple[str, str]]:
+    """Every worker that the export and its verification will need, so that they start side by side."""
+    needed = {formats.by_name(name).runtime for name in names} | ({"torch"} if "onnx" in names else set())
+    return {(runtime, "cpu") for runtime in needed | (set() if is_object else {source.runtime})}
+
+
+def _require_space(side: Side, output: Path, names: Sequence[str]) -> None:
+    size = 4 * sum(item.size for item in side.fingerprints())
+    files.require_space(output, max(_SMALLEST, (len(names) + 1) * size))
+
+
+class _Writer:
+    """Writes formats into a folder, each by the first way that works, the hub's ONNX graph at most once."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        side: Side,
+        options: ExportOptions,
+        folder: Path,
+        scratch: Path,
+        stage: Callable[[str], None],
+    ) -> None:
+        self._pool = pool
+        self._side = side
+        self._options = options
+        self._folder = folder
+        self._scratch = scratch
+        self._stage = stage
+        self._hub: tuple[Path, str] | None = None
+
+    def write_all(self, names: Sequence[str]) -> dict[str, str]:
+        """Write the formats; returns how each was written. ONNX comes first, for the others may come from it."""
+        ordered = sorted(names, key=lambda name: name != "onnx")
+        written = {name: self._write(name) for name in ordered}
+        return {name: written[name] for name in names}
+
+    def _write(self, name: str) -> str:
+        self._stage(f"write {name}")
+        path = self._folder / formats.by_name(name).file
+        tried: dict[str, str] = {}
+        route = self._native(name, path, tried)
+        if route is None and name in _HUB_RUNTIME:
+            route = self._from_hub(name, path)
+        if route is None:
+            raise self._failed(name, tried)
+        if name == "onnx":
+            self._hub = (path, route)
+        return route
+
+    def _native(self, name: str, path: Path, tried: dict[str, str]) -> str | None:
+        """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
+        handle = {"handle": self._side.handle, "to": name}
+        for strategy in self._side.worker.call("exporters.tasks:strategies", handle):
+            attempt = self._scratch / f"attempt-{len(tried)}" / path.name
+            attempt.parent.mkdir(parents=True, exist_ok=True)
+            params = {**handle, "strategy": strategy, "path": str(attempt), "options": self._options.to_json()}
+            result = self._side.worker.call("exporters.tasks:write", params)
+            why = self._wrong(attempt) if result["written"] else result["why"]
+            if why is None:
+                _move(attempt, path)
+                return str(strategy)
+            tried[strategy] = why
+        return None
+
+    def _wrong(self, path: Path) -> str | None:
+        """What is wrong with a file that was just written, at sizes other than its example's; None if nothing is."""
+        from toolkit.verification import quick
+
+        return quick.check(self._pool, self._side, path)
+
+    def _from_hub(self, name: str, path: Path) -> str:
+        onnx, route = self._hub or self._write_hub()
+        self._hub = (onnx, route)
+        params = {
+            "onnx_path": str(onnx),
+            "to": name,
+            "path": str(path),
+            "signature": self._side.signature.to_json(),
+            "contract": self._side.contract.to_json(),
+        }
+        self._pool.worker(_HUB_RUNTIME[name]).call("exporters.tasks:write_from_onnx", params)
+        return f"{route}, then onnx_to_{'torch' if name == 'torchscript' else 'keras'}"
+
+    def _write_hub(self) -> tuple[Path, str]:
+        """The ONNX graph on the way to other formats, where ONNX itself was not asked for."""
+        path = self._scratch / "hub.onnx"
+        tried: dict[str, str] = {}
+        route = self._native("onnx", path, tried)
+        if route is None:
+            raise self._failed("onnx", tried)
+        return path, route
+
+    def _failed(self, name: str, tried: Mapping[str, str]) -> ExportFailed:
+        lines = [f"{strategy}: {why}" for strategy, why in tried.items()]
+        return ExportFailed(
+            f"no way leads to {name}" + (f" ({'; '.join(lines)})" if lines else ""),
+            where=self._side.runtime,
+            hint="Nothing was written.",
+        )
+
+
+def _move(source: Path, destination: Path) -> None:
+    for item in source.parent.iterdir():  # a model and, beside it, its external data
+        shutil.move(item, destination.parent / item.name)
+
+
+def _relative(found: Report, folder: Path, wall: float, cpu: float) -> Report:
+    """The report with paths as they will be in the bundle."""
+    rows = tuple(replace(row, path=Path(row.path).relative_to(folder).as_posix()) for row in found.rows)
+    return replace(found, rows=rows, seconds={"wall": wall, "worker_cpu": cpu})
+
+
+def _require_passed(found: Report) -> None:
+    """Raise what the rows that did not pass amount to; a device that is missing does not undo an export."""
+    failed = [row for row in found.rows if row.verdict not in (Verdict.PASS, Verdict.NOT_RUN)]
+    unproved = {row.format for row in found.rows} - {row.format for row in found.rows if row.verdict is Verdict.PASS}
+    failed += [row for row in found.rows if row.format in unproved and row not in failed]
+    if failed:
+        raise _failure(found, failed)
+
+
+def _failure(found: Report, failed: Sequence[Row]) -> ToolkitError:
+    first = failed[0]
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    error = VerdictFailed(
+        f"{first.verdict}: {first.reason}{more}",
+        where=f"{first.format} on {first.device}",
+        hint="Nothing was written to the destination.",
+    )
+    error.exit_code = replace(found, rows=tuple(failed)).exit_code
+    error.report = found  # type: ignore[attr-defined]
+    return error
+
+
+def _complete(
+    folder: Path,
+    side: Side,
+    resolved: Source,
+    subject: verifier.Subject,
+    found: Report,
+    names: Sequence[str],
+    routes: Mapping[str, str],
+    options: ExportOptions,
+) -> Manifest:
+    """Write what goes with the exported files: golden data, both forms of the report, and the manifest last."""
+    from toolkit.report import html
+
+    description = {"seed": subject.plan.seed, "runtime": side.runtime, "accuracy": found.reference.accuracy}
+    recorded = golden.Golden(subject.answers.batches, subject.answers.source, subject.answers.truth, description)
+    golden.save(folder / golden.NAME, recorded)
+    (folder / REPORT).write_text(report.dumps(found.to_json()) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(html.render(found), encoding="utf-8")
+    listed = Manifest(
+        signature=side.signature,
+        contract=side.contract,
+        formats={name: formats.by_name(name).file for name in names},
+        files=manifest.list_files(folder),
+        source={"name": resolved.name, "kind": resolved.kind, "sha256": _source_digest(resolved)},
+        options=options.to_json(),
+        versions={"toolkit": __version__, **_versions(found)},
+        verification={
+            "passed": found.passed,
+            "counts": found.counts,
+            "inputs": found.coverage.words,
+            "routes": dict(routes),
+        },
+        created=manifest.timestamp(),
+    )
+    listed.save(folder)
+    return listed
+
+
+def _source_digest(resolved: Source) -> str | None:
+    return files.digest(Path(resolved.path)) if resolved.path else None
+
+
+def _versions(found: Report) -> dict[str, str]:
+    """Runtime -> version, from what the rows ran on."""
+    pairs = [row.runtime.partition(" ") for row in found.rows]
+    return {name: version for name, _, version in sorted(pairs) if version}
+
+
+def _notes(side: Side, routes: Mapping[str, str]) -> tuple[str, ...]:
+    notes = []
+    if side.was_training:
+        notes.append("the model was in training mode; it was exported in evaluation mode")
+    if "torchscript" in routes:
+        notes.append("PyTorch calls TorchScript deprecated; it still saves, loads and runs it")
+    return tuple(notes)

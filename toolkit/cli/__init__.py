@@ -1,0 +1,96 @@
+"""The command line: one module per command, imported only when that command runs.
+
+`toolkit --help` reads the one-line summaries from here, so that listing the commands imports none of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+import toolkit
+from toolkit.errors import EXIT_USAGE, ToolkitError
+
+# Command -> its line in `toolkit --help`; its module is toolkit.cli.<command>, its click command is called `command`.
+COMMANDS = {
+    "demo": "Train, export, verify and report, in one go, on embedded data.",
+    "train": "Train a model in PyTorch, Keras or low-level TensorFlow.",
+    "export": "Export a model to ONNX, TorchScript, SavedModel and HDF5, verified.",
+    "verify": "Check that exported files predict what their source predicts.",
+    "bench": "Measure the latency of exported files.",
+    "predict": "Predict the class of an image, or the outputs for an .npz file.",
+    "inspect": "Say what a file is, without running it.",
+    "explain": "Say in words what a report shows.",
+    "doctor": "Show what is installed, which devices work, and how to mend what is missing.",
+    "formats": "List the formats and the operators that are supported.",
+    "worker": "Serve as a worker on stdin and stdout (for --worker on another machine).",
+}
+_HIDDEN = ("worker",)
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return [name for name in COMMANDS if name not in _HIDDEN]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"toolkit.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, COMMANDS[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(toolkit.__version__, prog_name="toolkit")
+def group() -> None:
+    """Convert models between PyTorch, Keras, TensorFlow and ONNX, and prove that they still predict the same.
+
+    Exit codes: 0 all passed, 1 a verdict failed, 2 usage or bad input, 3 a device or runtime is missing, 4 a worker
+    crashed, 5 refused as unsafe, 6 inconclusive.
+    """
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code; every error of ours is one message on stderr, never a traceback."""
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    try:
+        result = group.main(args=arguments, prog_name="toolkit", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except ToolkitError as error:
+        _say(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:
+        return _closed_pipe()
+
+
+def _say(text: str) -> None:
+    from toolkit.report.plain import plain
+
+    for line in text.splitlines():
+        click.echo(click.style(plain(line), fg="red"), err=True)
+
+
+def _closed_pipe() -> int:
+    """The reader of our output has gone (`toolkit ... | head`): nothing more to say, and no traceback at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

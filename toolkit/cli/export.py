@@ -1,0 +1,99 @@
+"""`toolkit export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli import options
+from toolkit.errors import VerdictFailed
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--to", multiple=True, required=True, metavar="FORMAT", help="onnx, torchscript, savedmodel, hdf5 or all."
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's folder.")
+@click.option("--opset", type=int, default=18, show_default=True, help="ONNX operator set of what is written.")
+@click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs to verify with.")
+@click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to verify with.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
+@click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and no table when all passed.")
+@options.device_option
+@options.source_options
+@options.worker_options
+@options.report_options
+def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int:
+    """Export SOURCE and verify what was written.
+
+    SOURCE is a trained folder, a model file (.pt, .pth, .keras, .h5, .onnx, a SavedModel folder) or
+    package.module:callable. The result is a bundle: the files, golden data, a report and a manifest.
+    """
+    import sys
+
+    from toolkit import bundle
+
+    sys.path.append(str(Path.cwd()))
+    if given["dry_run"]:
+        return _describe(source, to, output, given)
+    reports = {"json_file": given["json_file"], "html": given["html"], "junit": given["junit"],
+               "markdown": given["markdown"]}  # fmt: skip
+    failure: VerdictFailed | None = None
+    with options.progress(given["quiet"]) as stage:
+        try:
+            made = bundle.export(
+                source,
+                to,
+                output,
+                given["inputs"],
+                opset=given["opset"],
+                factory=given["factory"],
+                framework=given["framework"],
+                trust=given["trust"],
+                data=given["data"],
+                devices=given["devices"],
+                count=given["count"],
+                seed=given["seed"],
+                latency=given["latency"],
+                limits=options.limits(given["threads"], given["timeout"], given["memory"]),
+                commands=options.commands(given["pythons"], given["workers"]),
+                stage=stage,
+            )
+        except VerdictFailed as error:
+            found = getattr(error, "report", None)
+            if found is None:
+                raise
+            failure = error
+        else:
+            found = made.report
+    if not (given["quiet"] and failure is None and given["json_file"] is None):
+        options.write_reports(found, **reports)
+    if failure is not None:
+        raise failure
+    for note in made.notes:
+        click.echo(f"note: {note}", err=True)
+    if given["json_file"] is None and not given["quiet"]:
+        click.echo(f"wrote {output}  ({', '.join(made.manifest.formats.values())}, report.html, manifest.json)")
+    return int(found.exit_code)
+
+
+def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, Any]) -> int:
+    """`--dry-run`: what the source was recognised as, and what would be written."""
+    from exporters.sources import source as sources
+    from toolkit import formats
+    from toolkit.report.plain import plain
+
+    found = sources.resolve(
+        source, inputs=given["inputs"], factory=given["factory"], framework=given["framework"], trust=given["trust"]
+    )
+    names = list(formats.FORMATS) if "all" in to else [formats.by_name(name).name for name in to]
+    click.echo(f"source   {plain(source)}: {found.kind}, opened by {found.runtime}")
+    for name in names:
+        click.echo(f"write    {output / formats.by_name(name).file}")
+    click.echo(f"verify   on {', '.join(given['devices'])} with {given['count']} inputs")
+    return 0

@@ -1,0 +1,63 @@
+"""`toolkit verify`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli import options
+
+
+@click.command()
+@click.argument("source")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs, one array per input.")
+@click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to compare on.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
+@click.option("--atol", type=float, help="A limit of your own; it can only make the verdict stricter.")
+@click.option("--rtol", type=float, help="A limit of your own; it can only make the verdict stricter.")
+@click.option("--max-ratio", type=float, help="A stricter limit on R, the error over the source's own noise.")
+@click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
+@click.option("--worst", type=click.Path(path_type=Path), default=None, help="Save the worst input here, as .npz.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@options.device_option
+@options.source_options
+@options.worker_options
+@options.report_options
+def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
+    """Check that TARGETs predict what SOURCE predicts.
+
+    SOURCE is a trained folder, a model file, package.module:callable, or a bundle: then its golden data stand for the
+    source, and without a TARGET all of its own files are verified.
+    """
+    from toolkit.verification.verifier import verify
+
+    sys.path.append(str(Path.cwd()))
+    with options.progress(given["quiet"]) as stage:
+        report = verify(
+            source,
+            targets,
+            given["devices"],
+            given["data"],
+            inputs=given["inputs"],
+            factory=given["factory"],
+            framework=given["framework"],
+            trust=given["trust"],
+            count=given["count"],
+            seed=given["seed"],
+            atol=given["atol"],
+            rtol=given["rtol"],
+            max_ratio=given["max_ratio"],
+            latency=given["latency"],
+            worst=given["worst"],
+            limits=options.limits(given["threads"], given["timeout"], given["memory"]),
+            commands=options.commands(given["pythons"], given["workers"]),
+            stage=stage,
+        )
+    options.write_reports(
+        report, json_file=given["json_file"], html=given["html"], junit=given["junit"], markdown=given["markdown"]
+    )
+    return report.exit_code
