@@ -7,16 +7,20 @@ through the escaping could load or run nothing.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.report import cells, charts, explanation, thresholds
 from toolkit.report.plain import plain
 from toolkit.verification.report import Report, Row, Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 _OPEN_UP_TO = 8  # where all of no more rows than this pass, their details start unfolded
@@ -136,6 +140,12 @@ def _prose(text: str) -> str:
 
 
 def _page(template: str, **data: Any) -> str:
+    return _environment().get_template(template).render(**data)
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Our templates, in which every text is made plain and then escaped, without their having to ask for it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -147,13 +157,11 @@ def _page(template: str, **data: Any) -> str:
         lstrip_blocks=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
-    environment.filters["short"] = plain
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template(template).render(
-        **data,
+    environment.filters["short"] = plain
+    environment.globals.update(
         style=Markup(style),  # noqa: S704 - our own file
-        style_hash=digest,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         cells=cells,
         explained=thresholds.explained,
         headline=headline,
@@ -161,3 +169,4 @@ def _page(template: str, **data: Any) -> str:
         strip_width=charts.STRIP_WIDTH,
         tones=TONES,
     )
+    return environment
