@@ -80,10 +80,8 @@ def in_process(framework: str, model: str, arguments: argparse.Namespace) -> dic
 
 def machine(arguments: argparse.Namespace) -> dict:
     packages = {name: version(name) for name in ("torch", "tensorflow", "keras", "numpy")}
-    processor = next(
-        (line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor(),
-    )
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return {
         "processor": processor,
         "cores": os.cpu_count(),
@@ -209,8 +207,7 @@ def torch_tutorial(_: str, model: str, images: Data, epochs: int, seed: int) -> 
         net.train()
         loss_sum, correct = 0.0, 0
         for x, y in loader:
-            x = x.view(len(x), -1) if model == "feedforward" else x
-            logits = net.logits(x)
+            logits = net.logits(x.view(len(x), -1) if model == "feedforward" else x)
             if model == "feedforward":
                 loss = binary_cross_entropy_with_logits(logits, one_hot(y, 10).float())
             else:
@@ -259,6 +256,7 @@ def tensorflow_tutorial(_: str, model: str, images: Data, epochs: int, seed: int
 
     if model == "fashion":
         step = tf.function(step)
+
     def prepared(image, label):
         x = tf.cast(image, tf.float32) / 255.0
         return (tf.reshape((x - images.mean) / images.std, (784,)) if images.normalise else x), label

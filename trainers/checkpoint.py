@@ -59,7 +59,8 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            # Opened here: NumPy leaves a file open that turns out to be no archive.
+            with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 meta = json.loads(file[_META].tobytes())
                 arrays = {name: file[name] for name in file.files if name != _META}
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -6,6 +6,7 @@ Framework-free: each framework's losses come from a process of its own and meet 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -63,10 +64,19 @@ def losses(options: TrainOptions, steps: int | None, make_learner: MakeLearner, 
 
 
 def compare(by_framework: Mapping[str, Sequence[float]], tolerance: float = TOLERANCE) -> Agreement:
-    """Set the frameworks' losses beside each other. Raises BadInput if they are not of the same number of steps."""
+    """Set the frameworks' losses beside each other.
+
+    Raises BadInput if they are not of the same number of steps, or one is no finite number.
+    """
     if len({len(values) for values in by_framework.values()}) != 1:
         found = ", ".join(f"{name} {len(values)}" for name, values in by_framework.items())
         raise BadInput(f"the frameworks took different numbers of steps: {found}")
+    for name, values in by_framework.items():
+        wrong = next((step for step, value in enumerate(values, 1) if not math.isfinite(value)), None)
+        if wrong is not None:
+            raise BadInput(
+                f"the loss of {name} is {values[wrong - 1]} at step {wrong}", hint="Lower the learning rate."
+            )
     steps = list(zip(*by_framework.values(), strict=True))
     differences = [(max(values) - min(values)) / max(map(abs, values)) for values in steps]
     worst = max(differences)

@@ -53,6 +53,12 @@ def gather(framework: str, folder: Path) -> Gathered:
     return Gathered(folder, json.loads((folder / "found.json").read_text()), killed.returncode)
 
 
+@pytest.fixture
+def python():
+    """Runs Python on its arguments in a process of its own, as the scenarios run."""
+    return run
+
+
 @pytest.fixture(scope="session")
 def gathered(tmp_path_factory) -> dict[str, Gathered]:
     folder = tmp_path_factory.mktemp("trainers")

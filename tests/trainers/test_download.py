@@ -31,61 +31,60 @@ class Mirrors:
         return [f"{self.address}/{behaviour}" for behaviour in behaviours]
 
 
-def handler(mirrors: Mirrors) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            behaviour = self.path.split("/")[1]
-            asked = self.headers.get("Range")
-            mirrors.seen.append((behaviour, asked))
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-            getattr(self, behaviour)(start)
+class Handler(http.server.BaseHTTPRequestHandler):
+    mirrors: Mirrors
 
-        def answer(self, status: int, body: bytes, *, announced: int | None = None) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body) if announced is None else announced))
-            self.end_headers()
-            self.wfile.write(body)
+    def do_GET(self) -> None:
+        behaviour = self.path.split("/")[1]
+        asked = self.headers.get("Range")
+        self.mirrors.seen.append((behaviour, asked))
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        getattr(self, behaviour)(start)
 
-        def good(self, start: int) -> None:
-            if start >= len(CONTENT):
-                self.send_error(416)
-            else:
-                self.answer(206 if start else 200, CONTENT[start:])
+    def answer(self, status: int, body: bytes, *, announced: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if announced is None else announced))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def truncated(self, start: int) -> None:
-            """Breaks off in the middle of what it announced."""
-            rest = CONTENT[start:]
-            self.answer(206 if start else 200, rest[: len(rest) // 2], announced=len(rest))
+    def good(self, start: int) -> None:
+        if start >= len(CONTENT):
+            self.send_error(416)
+        else:
+            self.answer(206 if start else 200, CONTENT[start:])
 
-        def corrupt(self, start: int) -> None:
-            """One flipped bit."""
-            self.answer(206 if start else 200, bytes([CONTENT[start] ^ 1]) + CONTENT[start + 1 :])
+    def truncated(self, start: int) -> None:
+        """Breaks off in the middle of what it announced."""
+        rest = CONTENT[start:]
+        self.answer(206 if start else 200, rest[: len(rest) // 2], announced=len(rest))
 
-        def other(self, start: int) -> None:
-            """A whole file, but another one."""
-            self.answer(200, b"<html>Please sign in</html>")
+    def corrupt(self, start: int) -> None:
+        """One flipped bit."""
+        self.answer(206 if start else 200, bytes([CONTENT[start] ^ 1]) + CONTENT[start + 1 :])
 
-        def missing(self, start: int) -> None:
-            self.send_error(404)
+    def other(self, start: int) -> None:
+        """A whole file, but another one."""
+        self.answer(200, b"<html>Please sign in</html>")
 
-        def rangeless(self, start: int) -> None:
-            """Knows no ranges: always everything."""
-            self.answer(200, CONTENT)
+    def missing(self, start: int) -> None:
+        self.send_error(404)
 
-        def dropped(self, start: int) -> None:
-            """Closes the connection without a word."""
+    def rangeless(self, start: int) -> None:
+        """Knows no ranges: always everything."""
+        self.answer(200, CONTENT)
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def dropped(self, start: int) -> None:
+        """Closes the connection without a word."""
 
-    return Handler
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
 def mirrors() -> Iterator[Mirrors]:
     found = Mirrors()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(found)) as server:
-        thread = threading.Thread(target=server.serve_forever)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"mirrors": found})) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         found.address = f"http://127.0.0.1:{server.server_port}"
         yield found
@@ -153,7 +152,7 @@ def test_a_damaged_cache_is_replaced(tmp_path, mirrors):
 
 def test_every_mirror_and_its_reason(tmp_path, mirrors):
     behaviours = ("missing", "other", "truncated", "dropped")
-    addresses = mirrors(*behaviours) + ["http://127.0.0.1:9", "ftp://127.0.0.1"]
+    addresses = [*mirrors(*behaviours), "http://127.0.0.1:9", "ftp://127.0.0.1"]
     with pytest.raises(BadInput) as caught:
         download.fetch(FILE, addresses, tmp_path)
     url = mirrors.address
@@ -184,7 +183,9 @@ def test_data_set_by_name(tmp_path, mirrors, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(data.REMOTE, "mnist", replace(data.REMOTE["mnist"], mirrors=tuple(mirrors("good"))))
-    with pytest.raises(BadInput, match=r"train-images-idx3-ubyte\.gz: no mirror serves it:(.|\n)*expected 440fcabf73cc"):
+    with pytest.raises(
+        BadInput, match=r"train-images-idx3-ubyte\.gz: no mirror serves it:(.|\n)*expected 440fcabf73cc"
+    ):
         data.load("mnist")
 
 

@@ -67,9 +67,7 @@ def test_labels_that_are_images(tmp_path):
     path.write_bytes(encoded(0x803, 1, 28, 28))
     with pytest.raises(BadInput) as caught:
         idx.read_labels(path)
-    assert caught.value.found == (
-        "its magic number is 0x00000803; an IDX file of labels starts with 0x00000801"
-    )
+    assert caught.value.found == ("its magic number is 0x00000803; an IDX file of labels starts with 0x00000801")
 
 
 @pytest.mark.parametrize("position", [11, 25, -6])
@@ -115,6 +113,4 @@ def test_counts_that_differ(folder):
     path.write_bytes(encoded(0x801, 19))
     with pytest.raises(BadInput) as caught:
         data.load("mnist", folder)
-    assert str(caught.value) == (
-        f"BadInput: {path}: it holds 19 labels for the 20 images of train-images-idx3-ubyte"
-    )
+    assert str(caught.value) == (f"BadInput: {path}: it holds 19 labels for the 20 images of train-images-idx3-ubyte")
