@@ -90,6 +90,13 @@ def test_what_to_do_about_a_failure_depends_on_the_lenses(report, lenses, start)
     assert explanation.next_step(row).startswith(start)
 
 
+def test_a_failure_before_any_comparison_points_to_its_reason_alone(report):
+    row = replace(report.rows[3], outputs=(), lenses=())
+    assert explanation.next_step(row) == (
+        "Mend what the reason names and export again: without it nothing could be compared."
+    )
+
+
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.PASS])
 def test_every_verdict_but_pass_says_what_to_do(report, verdict):
     row = replace(report.rows[2], verdict=verdict)

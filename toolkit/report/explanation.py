@@ -40,6 +40,7 @@ _NEXT_FAILED = {
         "look for reduced precision, TF32, or a fused or approximate kernel."
     ),
 }
+_NEXT_WITHOUT_OUTPUTS = "Mend what the reason names and export again: without it nothing could be compared."
 _NEXT_WITHOUT_LENS = (
     "Start where the reason points; where it names no place, compare operator by operator on the worst input."
 )
@@ -76,6 +77,8 @@ def next_step(row: Row) -> str:
     """What to do about a row; empty for a PASS."""
     if row.verdict is not Verdict.FAIL:
         return _NEXT[row.verdict]
+    if not row.outputs:
+        return _NEXT_WITHOUT_OUTPUTS
     seen = {(lens.name, lens.passed) for lens in row.lenses}
     return next((advice for sign, advice in _NEXT_FAILED.items() if sign in seen), _NEXT_WITHOUT_LENS)
 
