@@ -40,7 +40,8 @@ def clean(model: ir.Model) -> ir.Model:
 
 
 def lift_constants(model: ir.Model) -> ir.Model:
-    """Turn `Constant` nodes into initializers and mark them as constants."""
+    """Turn `Constant` nodes into initializers and mark them as constants; unused ones may not even have a name."""
+    model = common.RemoveUnusedNodesPass()(model).model
     names = {
         node.outputs[0].name for node in model.graph.all_nodes() if node.op_type == "Constant" and node.domain == ""
     }

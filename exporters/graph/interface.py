@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import onnx_ir as ir
 
 from toolkit import __version__, metadata
@@ -34,6 +39,25 @@ def finish(model: ir.Model, signature: Signature, contract: Contract) -> ir.Mode
     model.producer_name, model.producer_version = "model-toolkit", __version__
     model.metadata_props[metadata.KEY] = metadata.dumps(signature, contract)
     return model
+
+
+def name_weights(model: ir.Model, weights: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Name initializers after the source's tensors that they are, bit for bit; transposed ones are recognised too."""
+    names: dict[tuple[object, ...], str] = {}
+    for name, array in weights.items():
+        for form in (array.T, array):
+            names[_key(form)] = name
+    taken = {output.name for node in model.graph.all_nodes() for output in node.outputs}
+    for value in list(model.graph.initializers.values()):
+        if value.const_value is None or value.const_value.size < 2:
+            continue
+        found = names.pop(_key(value.const_value.numpy()), None)
+        if found is not None and found not in taken and found not in model.graph.initializers:
+            value.name = found
+
+
+def _key(array: np.ndarray[Any, Any]) -> tuple[object, ...]:
+    return (array.shape, array.dtype.name, hashlib.sha256(np.ascontiguousarray(array).data).digest())
 
 
 def _free_names(graph: ir.Graph, wanted: set[str]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import onnx
 
 _CONSTANTS = ("Const", "ConstV2")
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Pow")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,22 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
             output_names=[tensor for _, tensor in frozen.outputs],
             opset=opset,
         )
-    proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
+    with _arithmetic_left_alone():
+        proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
     return proto
+
+
+@contextlib.contextmanager
+def _arithmetic_left_alone() -> Iterator[None]:
+    """Let tf2onnx's optimizer fold what moves data, not what computes: variance + epsilon is a rounded sum."""
+    from tf2onnx.optimizer import const_fold_optimizer as folding
+
+    handlers = folding._func_map  # noqa: SLF001 - tf2onnx offers no setting for it
+    arithmetic = {name: handlers.pop(name) for name in _ARITHMETIC if name in handlers}
+    try:
+        yield
+    finally:
+        handlers.update(arithmetic)
 
 
 @contextlib.contextmanager

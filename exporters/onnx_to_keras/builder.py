@@ -17,7 +17,7 @@ from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
 from exporters.onnx_to_keras import sizes
-from exporters.onnx_to_keras.operand import Constant, Scope, Size, Sizes, tensor
+from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
 
@@ -30,7 +30,7 @@ PYTHON_VALUES: dict[Any, Any] = {
 }
 PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items()}
 # An input annotated so may also hold sizes that are known when the model runs.
-SHAPE = list[int | Size]
+SHAPE = list[Length]
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
@@ -179,7 +179,7 @@ class Builder:
             return sizes.wrap(np.array(found, object), node.outputs[0].name or "", self.scope)
         return sizes.evaluate(node, operands, self.scope)
 
-    def _shape(self, value: ir.Value | None, operand: Any) -> list[int | Size]:
+    def _shape(self, value: ir.Value | None, operand: Any) -> list[Length]:
         """The shape of `operand`, with a Size for each dimension that may vary."""
         assert value is not None
         rank = len(operand.shape)
@@ -283,8 +283,7 @@ def _map_axes(row: Operator, arguments: list[Any], keywords: dict[str, Any], ord
 
 
 def _symbol(name: Any, value: ir.Value, axis: int) -> str:
-    symbol = getattr(name, "value", None)
-    return symbol or f"{value.name}[{axis}]"
+    return getattr(name, "value", None) or f"{value.name}[{axis}]"
 
 
 def _variadic_position(node: ir.Node, model: ir.Model) -> int | None:

@@ -97,9 +97,14 @@ def _grouped(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: l
     inputs, outputs = channels // group, W.shape[0] // group
     for i in range(group):
         mine = slice(i * outputs, (i + 1) * outputs)
-        part = x[(..., slice(i * inputs, (i + 1) * inputs))]
+        part = _channels(x, i * inputs, (i + 1) * inputs)
         parts.append(_layer(part, W, W.array[mine], None if bias is None else bias[mine], steps, spread))
     return ops.concatenate(parts, -1)
+
+
+def _channels(x: KerasTensor, start: int, end: int) -> KerasTensor:
+    """A range of channels; written out, since an Ellipsis does not come back from a saved model."""
+    return x[(*([slice(None)] * (len(x.shape) - 1)), slice(start, end))]
 
 
 def _name(weight: Constant) -> str:
@@ -194,7 +199,7 @@ def conv_transpose(
     inputs = X.shape[-1] // group
     parts = []
     for i in range(group):
-        part = X if group == 1 else X[(..., slice(i * inputs, (i + 1) * inputs))]
+        part = X if group == 1 else _channels(X, i * inputs, (i + 1) * inputs)
         mine = array[i * inputs : (i + 1) * inputs]
         outputs = slice(i * mine.shape[1], (i + 1) * mine.shape[1])
         parts.append(_transposed(part, W, mine, None if bias is None or late else bias[outputs], steps))
@@ -315,7 +320,7 @@ def average_pool(
     mean = ops.average_pool(grown, kernel_shape, steps, data_format=LAST)
     if all(pair == (0, 0) for pair in extra) and (count_include_pad or all(pair == (0, 0) for pair in around)):
         return mean
-    corner = ops.ones_like(X[(slice(0, 1), ..., slice(0, 1))])
+    corner = ops.ones_like(_channels(X, 0, 1))
     weight = padded(padded(corner, around, float(count_include_pad)), extra)
     return ops.divide(mean, ops.average_pool(weight, kernel_shape, steps, data_format=LAST))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Operand, Size, tensor
+from exporters.onnx_to_keras.operand import Constant, Length, Operand, Size, tensor
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -104,7 +104,7 @@ def one_hot(indices: KerasTensor, depth: int, values: KerasTensor, axis: int = -
     """ONNX OneHot: `values` holds off and on; an index outside the depth is off everywhere."""
     whole = ops.cast(indices, "int64")
     marks = ops.one_hot(ops.where(ops.less(whole, 0), ops.add(whole, depth), whole), depth, axis=axis, dtype="bool")
-    return ops.where(marks, values[1], values[0])
+    return ops.where(marks, values[(1,)], values[(0,)])
 
 
 @KERAS.op("Einsum", since=12)
@@ -113,7 +113,7 @@ def einsum(Inputs: list[Operand], equation: str) -> KerasTensor:
 
 
 @KERAS.op("Range", since=11)
-def arange(start: list[int], limit: list[int | Size], delta: list[int], stash_type: int = 1) -> KerasTensor:
+def arange(start: list[int], limit: list[Length], delta: list[int], stash_type: int = 1) -> KerasTensor:
     """ONNX Range of integers, up to a size that is known when the model runs: ones, summed up."""
     size = limit[0]
     if not isinstance(size, Size):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops
+
+from toolkit.errors import UnsupportedOperator
 
 
 class Scope:
@@ -27,8 +29,11 @@ class Scope:
         self._pending: list[tuple[Any, list[Any]]] = []
 
     def name(self, wanted: str) -> str:
-        """`wanted` as a layer's name: without '/', which HDF5 would take for a folder, and used once."""
-        base = re.sub(r"[/\\]", ".", wanted).strip(".") or "layer"
+        """`wanted` as a layer's name, used once.
+
+        Without '/', which HDF5 would take for a folder, and with nothing that TensorFlow refuses in a name scope.
+        """
+        base = re.sub(r"[^A-Za-z0-9_.>-]+", ".", wanted).strip(".") or "layer"
         name, count = base, 1
         while name in self._taken:
             count += 1
@@ -89,33 +94,49 @@ class Constant:
             1, flat.shape[1], embeddings_initializer="zeros", dtype=store, name=self.scope.name(self.name)
         )
         row = self.scope.apply(table, self.scope.zero, [flat.astype(store)])
-        row = row if self.array.size else row[:0]
+        row = row if self.array.size else row[(slice(0, 0),)]
         row = ops.reshape(row, self.shape)
         return ops.cast(row, "bool") if flat.dtype == np.bool_ else row
 
 
 @dataclass(frozen=True)
 class Size:
-    """A size that is known when the model runs: an axis of a tensor. Equal symbols are equal sizes."""
+    """A size that is known when the model runs: `factor` times an axis of a tensor. Equal symbols are equal sizes."""
 
     symbol: str
     tensor: Any = field(compare=False, repr=False)
     axis: int = field(compare=False)
+    factor: int = 1
+
+    def times(self, factor: int) -> Size:
+        return replace(self, factor=self.factor * factor)
 
     def as_tensor(self) -> KerasTensor:
         """The size as an int64 scalar: so many ones, summed."""
         return ops.sum(self.ones())
 
     def ones(self) -> KerasTensor:
-        """A vector of ones as long as the axis: the maximum over nothing but this axis, compared with itself."""
+        """A vector of so many ones."""
         others = [axis for axis in range(len(self.tensor.shape)) if axis != self.axis]
         line = ops.sum(ops.zeros_like(self.tensor, dtype="int64"), axis=others) if others else self.tensor
-        return ops.ones_like(line, dtype="int64")
+        line = ops.ones_like(line, dtype="int64")
+        return line if self.factor == 1 else ops.repeat(line, self.factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """A size that follows from several others: Reshape can work it out, nothing else can."""
+
+    def as_tensor(self) -> KerasTensor:
+        raise UnsupportedOperator("a size computed from several unknown sizes has no Keras form")
+
+
+Length = int | Size | Unknown
 
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """An integer tensor that was computed from shapes: an object array of int and Size."""
+    """An integer tensor that was computed from shapes: an object array of int, Size and Unknown."""
 
     array: Any
     scope: Scope = field(repr=False)
@@ -130,8 +151,8 @@ class Sizes:
         return ops.reshape(ops.stack(parts), self.shape)
 
 
-def _size_tensor(item: int | Size, scope: Scope) -> KerasTensor:
-    return item.as_tensor() if isinstance(item, Size) else ops.cast(scope.zero, "int64") + int(item)
+def _size_tensor(item: Length, scope: Scope) -> KerasTensor:
+    return item.as_tensor() if isinstance(item, Size | Unknown) else ops.cast(scope.zero, "int64") + int(item)
 
 
 Operand = KerasTensor | Constant | Sizes

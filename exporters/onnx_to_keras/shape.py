@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Operand, Size, Sizes, tensor
+from exporters.onnx_to_keras.operand import Constant, Length, Operand, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -19,7 +19,7 @@ def shape(data: Operand, start: int = 0, end: int | None = None) -> KerasTensor:
 
 @KERAS.op("Reshape", since=5)
 def reshape(
-    data: Operand, shape: list[int | Size], allowzero: int = 0, source_shape: list[int | Size] | None = None
+    data: Operand, shape: list[Length], allowzero: int = 0, source_shape: list[Length] | None = None
 ) -> KerasTensor:
     """ONNX Reshape: 0 keeps the source's size at that place, unless `allowzero`."""
     source = source_shape or []
@@ -30,14 +30,14 @@ def reshape(
 
 
 @KERAS.op("Reshape", since=1)
-def reshape_1(data: Operand, shape: list[int], source_shape: list[int | Size] | None = None) -> KerasTensor:
+def reshape_1(data: Operand, shape: list[int], source_shape: list[Length] | None = None) -> KerasTensor:
     """ONNX Reshape up to opset 4, whose shape is an attribute."""
     return reshape(data, list(shape), 0, source_shape)
 
 
-def reshaped(x: KerasTensor, wanted: list[int | Size], source: list[int | Size]) -> KerasTensor:
+def reshaped(x: KerasTensor, wanted: list[Length], source: list[Length]) -> KerasTensor:
     """`x` in the shape `wanted`, of which Keras can leave open the batch and one more size."""
-    open_places = [axis for axis, size in enumerate(wanted) if isinstance(size, Size) or size == -1]
+    open_places = [axis for axis, size in enumerate(wanted) if isinstance(size, Size | Unknown) or size == -1]
     target = [-1 if axis in open_places else int(str(size)) for axis, size in enumerate(wanted)]
     if len(open_places) <= 1:
         return ops.reshape(x, target)
@@ -163,12 +163,12 @@ def _embedding(table: Constant, indices: KerasTensor) -> KerasTensor:
 
 
 @KERAS.op("Expand", since=8)
-def expand(input: Operand, shape: list[int | Size], source_shape: list[int | Size] | None = None) -> KerasTensor:
+def expand(input: Operand, shape: list[Length], source_shape: list[Length] | None = None) -> KerasTensor:
     """ONNX Expand: both shapes broadcast; the result may have sizes of `input` where `shape` says 1."""
     x = tensor(input)
     rank = max(len(x.shape), len(shape))
     wanted = [1] * (rank - len(shape)) + list(shape)
-    own: list[int | Size] = [1] * (rank - len(x.shape)) + list(source_shape or [])
+    own: list[Length] = [1] * (rank - len(x.shape)) + list(source_shape or [])
     x = ops.reshape(x, (*([1] * (rank - len(x.shape))), *x.shape)) if _product(x.shape) is not None else x
     while len(x.shape) < rank:
         x = ops.expand_dims(x, 0)
@@ -208,7 +208,7 @@ def split(
 
 
 @KERAS.op("ConstantOfShape", since=9)
-def constant_of_shape(input: list[int | Size], value: Constant | None = None) -> KerasTensor:
+def constant_of_shape(input: list[Length], value: Constant | None = None) -> KerasTensor:
     """ONNX ConstantOfShape of a shape that is known when the model runs: a corner of 1s, repeated along its axes."""
     sizes = [size for size in input if isinstance(size, Size)]
     if not sizes:
@@ -218,7 +218,7 @@ def constant_of_shape(input: list[int | Size], value: Constant | None = None) ->
     return expand(ops.cast(ops.full_like(corner, fill, dtype=dtype), dtype), list(input), _of(corner, input, sizes[0]))
 
 
-def _of(corner: KerasTensor, shape: list[int | Size], first: Size) -> list[int | Size]:
+def _of(corner: KerasTensor, shape: list[Length], first: Size) -> list[Length]:
     return [first if size is first else 1 for size in shape]
 
 

@@ -7,20 +7,19 @@ Where every element is known the result is a constant; an element that depends o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from exporters.onnx_to_keras.operand import Constant, Scope, Size, Sizes
+from exporters.onnx_to_keras.operand import Constant, Scope, Size, Sizes, Unknown
 
 
 def evaluate(node: ir.Node, operands: list[Any], scope: Scope) -> Any:
     """The result of `node` on shape values, or None where it must be computed by tensors."""
     rule = RULES.get(node.op_type)
-    if node.domain or rule is None or not any(isinstance(operand, Sizes) for operand in operands):
-        return None
-    if any(not isinstance(operand, Constant | Sizes | None) for operand in operands):
+    if node.domain or rule is None or not all(_is_shape_like(operand) for operand in operands):
         return None
     arrays = [None if operand is None else operand.array for operand in operands]
     attributes = {name: attribute.value for name, attribute in node.attributes.items()}
@@ -28,12 +27,24 @@ def evaluate(node: ir.Node, operands: list[Any], scope: Scope) -> Any:
     return None if result is None else wrap(result, node.outputs[0].name or "", scope)
 
 
+LARGEST = 4096  # elements; larger integer constants are data, not shapes
+
+
+def _is_shape_like(operand: Any) -> bool:
+    if operand is None or isinstance(operand, Sizes):
+        return True
+    return isinstance(operand, Constant) and operand.array.dtype.kind in "ibO" and operand.array.size <= LARGEST
+
+
 def wrap(array: Any, name: str, scope: Scope) -> Sizes | Constant:
     """An object array as sizes, or as a constant where all of it is known."""
-    array = np.asarray(array, object)
-    if any(isinstance(item, Size) for item in array.reshape(-1)):
+    array = np.asarray(array)
+    if array.dtype != object:
+        return Constant(array, name, scope)
+    if any(isinstance(item, Size | Unknown) for item in array.reshape(-1)):
         return Sizes(array, scope)
-    return Constant(array.astype(np.int64), name, scope)
+    flags = array.size and all(isinstance(item, bool) for item in array.reshape(-1))
+    return Constant(array.astype(np.bool_ if flags else np.int64), name, scope)
 
 
 def _gather(data: Any, indices: Any, axis: int = 0) -> Any:
@@ -41,13 +52,18 @@ def _gather(data: Any, indices: Any, axis: int = 0) -> Any:
 
 
 def _slice(data: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
-    if data.ndim != 1 or any(array is not None and array.dtype == object for array in (starts, ends)):
+    if (
+        data.ndim != 1
+        or len(starts) != 1
+        or any(array is not None and array.dtype == object for array in (starts, ends))
+    ):
         return None
     return data[int(starts[0]) : int(ends[0]) : 1 if steps is None else int(steps[0])]
 
 
 def _concat(*parts: Any, axis: int = 0) -> Any:
-    return np.concatenate([part.astype(object) for part in parts], axis)
+    same = len({part.dtype for part in parts}) == 1
+    return np.concatenate([part if same else part.astype(object) for part in parts], axis)
 
 
 def _squeeze(data: Any, axes: Any = None) -> Any:
@@ -59,32 +75,57 @@ def _unsqueeze(data: Any, axes: Any) -> Any:
 
 
 def _cast(data: Any, to: int, **_: Any) -> Any:
-    return data if to in (ir.DataType.INT64, ir.DataType.INT32) else None
+    return data if to in (ir.DataType.INT64, ir.DataType.INT32) and data.dtype != np.bool_ else None
 
 
 def _reshape(data: Any, shape: Any, allowzero: int = 0) -> Any:
     return None if shape.dtype == object else data.reshape([int(size) for size in shape])
 
 
-def _mul(a: Any, b: Any) -> Any:
-    """One factor is 1 everywhere, or both are numbers."""
-    return _elementwise(a, b, lambda x, y: y if x == 1 else x if y == 1 else x * y)
+def _times(x: Any, y: Any) -> Any:
+    if isinstance(x, Size) and isinstance(y, int):
+        return x.times(y)
+    if isinstance(y, Size) and isinstance(x, int):
+        return y.times(x)
+    return _number(x, y) or x * y
+
+
+def _plus(x: Any, y: Any) -> Any:
+    return x if y == 0 else y if x == 0 else _number(x, y) or x + y
+
+
+def _minus(x: Any, y: Any) -> Any:
+    return x if y == 0 else 0 if x == y else _number(x, y) or x - y
+
+
+def _over(x: Any, y: Any) -> Any:
+    if isinstance(x, Size) and isinstance(y, int) and x.factor % y == 0:
+        return replace(x, factor=x.factor // y)
+    if x == y:
+        return 1
+    return _number(x, y) or int(x / y)
+
+
+def _number(x: Any, y: Any) -> Unknown | None:
+    """Unknown unless both are numbers."""
+    return Unknown() if not (isinstance(x, int) and isinstance(y, int)) else None
 
 
 def _elementwise(a: Any, b: Any, function: Callable[[Any, Any], Any]) -> Any:
-    pairs = np.broadcast(a, b)
-    result = np.empty(pairs.shape, object)
-    for index, (x, y) in enumerate(pairs):
-        try:
-            result.reshape(-1)[index] = function(x, y)
-        except TypeError:
-            return None
-    return result
+    """`function` on each pair, as Python numbers or sizes; None where it cannot tell."""
+    pairs = np.broadcast(a.astype(object), b.astype(object))
+    try:
+        results = [function(x, y) for x, y in pairs]
+    except TypeError:
+        return None
+    array = np.empty(len(results), object)
+    array[:] = results
+    return array.reshape(pairs.shape)
 
 
 def _same(x: Any, y: Any) -> Any:
     """Whether two sizes are equal; a size is never -1, and only its own symbol tells more."""
-    if isinstance(x, Size) or isinstance(y, Size):
+    if isinstance(x, Size | Unknown) or isinstance(y, Size | Unknown):
         if x == y:
             return True
         if x in (-1, 0) or y in (-1, 0):
@@ -110,10 +151,10 @@ RULES: dict[str, Callable[..., Any]] = {
     "Cast": _cast,
     "Identity": lambda data: data,
     "Reshape": _reshape,
-    "Mul": _mul,
-    "Add": lambda a, b: _elementwise(a, b, lambda x, y: x if y == 0 else y if x == 0 else x + y),
-    "Sub": lambda a, b: _elementwise(a, b, lambda x, y: x if y == 0 else 0 if x == y else x - y),
-    "Div": lambda a, b: _elementwise(a, b, lambda x, y: x if y == 1 else 1 if x == y else x // y),
+    "Mul": lambda a, b: _elementwise(a, b, _times),
+    "Add": lambda a, b: _elementwise(a, b, _plus),
+    "Sub": lambda a, b: _elementwise(a, b, _minus),
+    "Div": lambda a, b: _elementwise(a, b, _over),
     "Equal": _equal,
     "Where": _where,
 }

@@ -9,9 +9,9 @@ from exporters.onnx_to_torch.integers import ordered, unordered, wide
 from exporters.onnx_to_torch.table import TORCH
 
 
-def _aligned(a: Tensor, b: Tensor, axis: int) -> Tensor:
+def _aligned(a: Tensor, b: Tensor, axis: int | None) -> Tensor:
     """`b` with its dimensions moved to start at `axis` of `a`: how opsets 1 to 6 broadcast."""
-    start = axis if axis >= 0 else a.dim() - b.dim()
+    start = a.dim() - b.dim() if axis is None else axis
     return b.reshape(list(b.shape) + [1] * (a.dim() - start - b.dim()))
 
 
@@ -38,22 +38,22 @@ def div(A: Tensor, B: Tensor) -> Tensor:
 
 
 @TORCH.op("Add", since=1)
-def add_1(A: Tensor, B: Tensor, axis: int = -1, broadcast: int = 0) -> Tensor:
+def add_1(A: Tensor, B: Tensor, axis: int | None = None, broadcast: int = 0) -> Tensor:
     return add(A, _aligned(A, B, axis))
 
 
 @TORCH.op("Sub", since=1)
-def sub_1(A: Tensor, B: Tensor, axis: int = -1, broadcast: int = 0) -> Tensor:
+def sub_1(A: Tensor, B: Tensor, axis: int | None = None, broadcast: int = 0) -> Tensor:
     return sub(A, _aligned(A, B, axis))
 
 
 @TORCH.op("Mul", since=1)
-def mul_1(A: Tensor, B: Tensor, axis: int = -1, broadcast: int = 0) -> Tensor:
+def mul_1(A: Tensor, B: Tensor, axis: int | None = None, broadcast: int = 0) -> Tensor:
     return mul(A, _aligned(A, B, axis))
 
 
 @TORCH.op("Div", since=1)
-def div_1(A: Tensor, B: Tensor, axis: int = -1, broadcast: int = 0) -> Tensor:
+def div_1(A: Tensor, B: Tensor, axis: int | None = None, broadcast: int = 0) -> Tensor:
     return div(A, _aligned(A, B, axis))
 
 

@@ -22,12 +22,18 @@ from exporters.onnx_to_torch.elementwise import cast_like
 from exporters.onnx_to_torch.operators import TORCH
 from exporters.onnx_to_torch.weights import Weights
 
+
+def _literal(value: float) -> int:
+    """TorchScript cannot read the smallest int64, with which exporters say "from the very front"."""
+    return max(int(value), -(2**63 - 1))
+
+
 # An input whose parameter is annotated so must be a Python value: initializers are handed over as one, what is
 # computed at run time goes through the function.
 PYTHON_VALUES: dict[Any, tuple[Callable[[Tensor], Any], Callable[[list[Any]], Any]]] = {
-    list[int]: (convert.to_ints, lambda values: [int(value) for value in values]),
+    list[int]: (convert.to_ints, lambda values: [_literal(value) for value in values]),
     list[float]: (convert.to_floats, lambda values: [float(value) for value in values]),
-    int: (convert.to_int, lambda values: int(values[0])),
+    int: (convert.to_int, lambda values: _literal(values[0])),
     float: (convert.to_float, lambda values: float(values[0])),
     bool: (convert.to_bool, lambda values: bool(values[0])),
 }

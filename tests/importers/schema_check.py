@@ -1,0 +1,138 @@
+"""Whether the functions of an operator table have the inputs, attributes and defaults that ONNX's schemas have.
+
+`python tests/importers/schema_check.py torch|keras` prints {operator and since: complaints} as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import defs
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from exporters.graph.operator_table import Operator, OperatorTable
+
+OURS = {"outputs", "source_shape"}  # what a builder adds of its own: the number of outputs, the input's shape
+LEGACY = {"consumed_inputs"}
+DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype"}
+# Defaults that the schemas state in words only, or that stand in a neighbouring version.
+IN_WORDS = {
+    ("Concat", "axis"): "opset 1: 'default value is 1'",
+    ("Split", "axis"): "opset 1: 'Which axis to split on'; every later version says 0",
+    ("Reshape", "shape"): "opset 1: needed, though it is declared optional",
+    ("Clip", "min"): "opset 1: the smallest float, as opset 6 says in numbers",
+    ("Clip", "max"): "opset 1: the largest float, as opset 6 says in numbers",
+}
+Option = defs.OpSchema.FormalParameterOption
+
+
+def load(target: str) -> OperatorTable:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if target == "torch":
+        from exporters.onnx_to_torch.operators import TORCH
+
+        return TORCH
+    from exporters.onnx_to_keras.operators import KERAS
+
+    return KERAS
+
+
+def schemas(row: Operator, table: OperatorTable) -> list[defs.OpSchema]:
+    """All versions of the operator's schema that `row` stands for."""
+    later = [other.since for other in table if (other.name, other.domain) == (row.name, row.domain)]
+    end = min((since for since in later if since > row.since), default=table.ceiling + 1)
+    history = [s for s in defs.get_all_schemas_with_history() if (s.name, s.domain) == (row.name, row.domain)]
+    first = max((s.since_version for s in history if s.since_version <= row.since), default=row.since)
+    return [s for s in history if first <= s.since_version < end and not (s.deprecated and s.since_version > row.since)]
+
+
+def complaints(row: Operator, table: OperatorTable) -> list[str]:
+    versions = schemas(row, table)
+    if not versions:
+        return ["ONNX has no such operator"]
+    known = {formal.name for s in versions for formal in s.inputs} | {name for s in versions for name in s.attributes}
+    found = [f"'{name}' is no input or attribute" for name in row.parameters if name not in known | OURS]
+    for schema in versions:
+        found += [f"opset {schema.since_version}: {text}" for text in _inputs(row, schema)]
+        found += [f"opset {schema.since_version}: {text}" for text in _attributes(row, schema)]
+    return found
+
+
+def _inputs(row: Operator, schema: defs.OpSchema) -> list[str]:
+    found = []
+    parameters = list(row.parameters.values())
+    for i, formal in enumerate(schema.inputs):
+        if i >= len(parameters) or parameters[i].name != formal.name:
+            found.append(f"input {i} is '{formal.name}'")
+            continue
+        parameter = parameters[i]
+        if formal.option == Option.Optional and parameter.default is parameter.empty:
+            found.append(f"'{formal.name}' is optional")
+        if (formal.option == Option.Variadic) != (_is_list(parameter.annotation)) and "seq(" not in formal.type_str:
+            if formal.option == Option.Variadic:
+                found.append(f"'{formal.name}' is variadic")
+    return found
+
+
+def _is_list(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is list
+
+
+def _attributes(row: Operator, schema: defs.OpSchema) -> list[str]:
+    found = []
+    for name, attribute in schema.attributes.items():
+        parameter = row.parameters.get(name)
+        if name in LEGACY or ((row.name, name) in IN_WORDS and schema.since_version == 1):
+            continue
+        if parameter is None:
+            found.append(f"attribute '{name}' is missing")
+        elif attribute.required and parameter.default is not parameter.empty and not _forced(row, schema, name):
+            found.append(f"'{name}' is required")
+        elif not attribute.required and not _same(parameter.default, attribute, name):
+            found.append(f"'{name}' is by default {_default(attribute)}, not {parameter.default}")
+    return found
+
+
+def _forced(row: Operator, schema: defs.OpSchema, name: str) -> bool:
+    """Python wants a default behind one, so after optional inputs; another version of the schema may have one, too."""
+    optional = any(formal.option == Option.Optional for formal in schema.inputs)
+    return optional or (row.name, name) in IN_WORDS
+
+
+def _default(attribute: defs.OpSchema.Attribute) -> Any:
+    if not attribute.default_value.type:
+        return None
+    value = onnx.helper.get_attribute_value(attribute.default_value)
+    if isinstance(value, bytes):
+        return value.decode()
+    return [item.decode() if isinstance(item, bytes) else item for item in value] if isinstance(value, list) else value
+
+
+def _same(given: Any, attribute: defs.OpSchema.Attribute, name: str) -> bool:
+    wanted = _default(attribute)
+    if name in DTYPE_ATTRIBUTES:
+        return wanted is None or (given is None and wanted == 0) or str(given).endswith(_dtype(wanted))
+    if isinstance(wanted, float):
+        return isinstance(given, float) and np.float32(given) == np.float32(wanted)
+    return (list(given) if isinstance(given, tuple) else given) == wanted
+
+
+def _dtype(number: int) -> str:
+    return str(onnx.helper.tensor_dtype_to_np_dtype(number))
+
+
+def check(target: str) -> dict[str, list[str]]:
+    table = load(target)
+    return {f"{row.name}-{row.since}-{row.outputs}": complaints(row, table) for row in table}
+
+
+if __name__ == "__main__":
+    json.dump(check(sys.argv[1]), sys.stdout, indent=1)

@@ -1,0 +1,43 @@
+"""The results of the three suites, each run in a process of its own, once per test session."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+EXPECTED = json.loads((HERE / "exceptions.json").read_text()) if (HERE / "exceptions.json").exists() else {}
+
+
+def script(name: str, *arguments: str) -> Any:
+    """What the script `name` of this folder prints, as JSON."""
+    done = subprocess.run([sys.executable, str(HERE / name), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@cache
+def torch_results() -> dict[str, dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = script("torch_suite.py")
+    return rows
+
+
+def expected(column: str) -> dict[str, str]:
+    """Case -> the reason why it is not expected to pass in `column`."""
+    return {case: reason for reason, cases in EXPECTED.get(column, {}).items() for case in cases}
+
+
+def surprises(rows: dict[str, dict[str, Any]], column: str) -> list[str]:
+    """Cases that fail without a reason, and cases that pass although a reason says they cannot."""
+    reasons = expected(column)
+    found = [f"{case}: {row[column]}" for case, row in rows.items() if row[column] != "ok" and case not in reasons]
+    found += [
+        f"{case} passes, although: {reasons[case]}"
+        for case, row in rows.items()
+        if row[column] == "ok" and case in reasons
+    ]
+    return found
