@@ -137,12 +137,15 @@ def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions
     """tf2onnx on the frozen graph of the model's one concrete function."""
     import onnx_ir as ir
 
-    from exporters.graph import tensorflow_graph
+    from exporters import weights
+    from exporters.graph import interface, tensorflow_graph
 
     frozen = tensorflow_graph.freeze(model.function, model.signature)
     with _quiet():
         proto = tensorflow_graph.to_onnx(frozen, min(options.opset, _TF2ONNX_CEILING))
-    _save(ir.from_proto(proto), model, path, options)
+    graph = ir.from_proto(proto)
+    interface.name_weights(graph, dict(weights.of_runner(model)))
+    _save(graph, model, path, options)
 
 
 def _from_onnx(model: OnnxRunner, path: Path, options: ExportOptions) -> None:

@@ -19,7 +19,7 @@ Strategy = Callable[[Any, Path, ExportOptions], None]
 
 
 def strategies(model: Runner) -> dict[str, Strategy]:
-    """The native ways to write this model, best first: scripting keeps control flow and sizes, tracing bakes them in."""
+    """The native ways to write this model, best first: scripting keeps control flow and sizes, tracing fixes them."""
     if not isinstance(model, TorchRunner):
         return {}
     if "ScriptModule" in type(model.module).__name__:
@@ -57,7 +57,7 @@ def _trace(model: TorchRunner, path: Path, _: ExportOptions) -> None:
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")
         # The caller compares the trace with the model at other sizes; PyTorch's own check repeats this one.
-        traced = torch.jit.trace(
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]  # PyTorch left it without types
             model.module,
             example_inputs=args or None,
             example_kwarg_inputs=kwargs or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -99,8 +100,13 @@ class SavedModelRunner(TensorFlowRunner):
 
 
 def import_tensorflow(threads: int | None = None) -> Any:
-    """TensorFlow with its thread pools pinned, which it allows only before its first operation."""
+    """TensorFlow with its thread pools pinned, which it allows only before its first operation.
+
+    Left out, a worker's own setting counts, so that whoever imports TensorFlow first in a worker does it for all.
+    """
     import tensorflow as tf
+
+    threads = threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
 
     if threads and tf.config.threading.get_intra_op_parallelism_threads() != threads:
         try:

@@ -1,8 +1,9 @@
 """Measure two sets of outputs against the truth, in units of the source's own rounding noise.
 
 For each input, flattened: noise = ||source - truth||, error = ||export - truth||. R is error over noise, for each input
-and as the root mean square over all. The noise is floored at 4 ULP of the output, and at the typical noise, relative to
-the output's size, of all inputs and of inputs made alike: a source that is exact on one input by luck proves nothing.
+and as the root mean square over all. The noise is floored at 4 ULP of the output's usual values, and at the typical
+noise, relative to the output's size, of all inputs and of inputs made alike: a source that is exact on one input by
+luck proves nothing.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ def measure(
         t64, s64, e64, spacing = _finite(t, s, e)
         error[index], noise[index] = _norm(e64 - t64), _norm(s64 - t64)
         floor[index], size[index] = FLOOR_ULP * _norm(spacing), _norm(t64)
+    # A sample of tiny outputs (every probability near 0) is judged at the precision of the output's usual values.
+    usual = np.median([_root_mean_square(t) for t in truth])
+    spacings = [np.spacing(source[0].dtype.type(usual)) * np.sqrt(t.size) for t in truth]
+    floor = np.maximum(floor, FLOOR_ULP * np.array(spacings, np.float64))
     scale = size + floor
     own = np.maximum(noise, floor) / scale
     expected = np.maximum(own, _typical(own, kinds))
@@ -90,6 +95,11 @@ def measure(
         relative_noise=float(np.median(noise / scale)),
         exact_source=not noise.any(),
     )
+
+
+def _root_mean_square(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return _norm(finite.astype(np.float64)) / float(np.sqrt(max(finite.size, 1)))
 
 
 def _typical(noise: Array, kinds: Sequence[str] | None) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exporters.weights import of_runner as weights_of
 from toolkit import formats
 from toolkit.errors import MissingOutput
 from toolkit.runtime.runner import Runner
@@ -71,19 +72,13 @@ def open_onnx_float64(session: Session, path: str, signature: Mapping[str, Any])
 
 def fingerprints(session: Session, handle: str) -> list[dict[str, Any]]:
     """Name, size and order-free hash of every float tensor of a model."""
-    return fingerprints_of(_weights(session.objects[handle]))
+    return fingerprints_of(weights_of(session.objects[handle]))
 
 
 def weights(session: Session, handle: str, names: Sequence[str]) -> dict[str, Array]:
     """Those tensors themselves, flat."""
     wanted = set(names)
-    return {name: array.reshape(-1) for name, array in _weights(session.objects[handle]) if name in wanted}
-
-
-def _weights(runner: Runner) -> Iterator[tuple[str, Array]]:
-    from toolkit.verification import weights as module
-
-    return module.of_runner(runner)
+    return {name: array.reshape(-1) for name, array in weights_of(session.objects[handle]) if name in wanted}
 
 
 def time_calls(session: Session, handle: str, inputs: Mapping[str, Array], calls: int) -> dict[str, Any]:
