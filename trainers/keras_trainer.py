@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,10 @@ class KerasLearner:
                 self.optimizer, self.loss, metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
                 steps_per_execution=_FIT_STEPS, auto_scale_loss=False, jit_compile=False,
             )  # fmt: skip
-        self.labels = tf.constant(items.labels)
+        # `fit` draws its batches from a tf.data pipeline, which lives on the host whatever the device.
+        self.home = tf.device("/CPU:0") if options.loop == "fit" else contextlib.nullcontext()
+        with self.home:
+            self.labels = tf.constant(items.labels)
         self.set_items(items.x)
         self.pace = loop.Pace()
         # Sizes are left open: a chunk of another length must not compile the steps anew.
@@ -134,10 +138,12 @@ class KerasLearner:
         )
 
     def set_items(self, x: NDArray[np.float32]) -> None:
-        self.x = tf.constant(x)
+        with self.home:
+            self.x = tf.constant(x)
 
     def begin_epoch(self, order: NDArray[np.int64], seed: int) -> None:
-        self.order = tf.constant(order)
+        with self.home:
+            self.order = tf.constant(order)
         for layer in self.trained.layers:
             if isinstance(layer, keras.layers.Dropout) and layer.rate:
                 layer.seed_generator.state.assign([seed, 0])

@@ -91,9 +91,9 @@ def same(one: dict, other: dict) -> dict:
     }
 
 
-def learning(framework: str, folder: Path, **more) -> dict:
+def learning(framework: str, folder: Path, models=MODELS, **more) -> dict:
     found = {}
-    for model in MODELS:
+    for model in models:
         artifact = trainers.train(TrainOptions(framework, model, str(folder / model), **more))
         found[model] = {"facts": artifact.facts, "files": artifact.files, "factory": artifact.factory}
     return found
@@ -187,15 +187,30 @@ def start(framework: str) -> dict:
     return found
 
 
+def fifth_losses(framework: str, half: bool = False) -> dict:
+    """The loss of the fifth step from the shared start, by precision."""
+    trainer = import_module(f"trainers.{framework}_trainer")
+    found: dict[str, dict[str, float]] = {}
+    for precision in ("float16",) if half else ("float32", "bfloat16"):
+        amp = precision != "float32"
+        for model in MODELS:
+            options = TrainOptions(framework, model, "unused", same_start=True, dropout=0.0, loop="custom", amp=amp)
+            losses = trainer.same_start(options, 5)
+            found.setdefault(precision, {})[model] = losses[-1]
+    return found
+
+
 def float16(framework: str, folder: Path) -> dict:
     """The arithmetic of CUDA's mixed precision, with its scaled loss, on the CPU."""
     trainer = import_module(f"trainers.{framework}_trainer")
     table = trainer._AMP_POLICIES if framework == "keras" else trainer._AMP_DTYPES
     table["cpu"] = table["cuda"]
-    found = learning(framework, folder, amp=True)
-    if framework == "keras":
-        found |= {f"{name} custom": row for name, row in learning(framework, folder, amp=True, loop="custom").items()}
-    return found
+    # Keras in both its loops, one for each model.
+    loops = dict(zip(MODELS, ("custom", "fit"), strict=True))
+    return {
+        model: learning(framework, folder, (model,), amp=True, loop=kind, epochs=10)[model]
+        for model, kind in loops.items()
+    }
 
 
 def failure(options: TrainOptions) -> str:
@@ -263,7 +278,7 @@ def gather(framework: str, folder: Path) -> None:
     parts = {
         "learning": lambda: learning(framework, folder),
         "persistence": lambda: persistence(framework, folder),
-        "amp": lambda: learning(framework, folder / "amp", amp=True),
+        "amp": lambda: learning(framework, folder / "amp", amp=True, epochs=10),
         "amp persistence": lambda: persistence(framework, folder / "amp"),
         "resume": lambda: exact_resume(framework, folder),
         "start": lambda: start(framework),
@@ -271,11 +286,12 @@ def gather(framework: str, folder: Path) -> None:
         "only": lambda: ONLY[framework](folder),
         "float16": lambda: float16(framework, folder / "half"),  # last: it changes a table
     }
-    found, seconds = {}, {}
+    found, seconds, fifth = {}, {}, fifth_losses(framework)
     for name, part in parts.items():
         started = time.perf_counter()
         found[name] = part()
         seconds[name] = round(time.perf_counter() - started, 1)
+    found["fifth losses"] = fifth | fifth_losses(framework, half=True)
     found["modules"] = sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "tensorflow", "keras"})
     (folder / "found.json").write_text(json.dumps(found))
     print(framework, seconds)

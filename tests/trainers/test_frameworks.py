@@ -42,17 +42,18 @@ def test_learns(gathered, framework, model):
 @pytest.mark.parametrize(("framework", "model"), SIX)
 @pytest.mark.parametrize("precision", ["amp", "float16"])
 def test_learns_in_mixed_precision(gathered, framework, model, precision):
-    """bfloat16 as on the CPU, and CUDA's float16 with its scaled loss; neither is float32 under another name."""
+    """bfloat16 as on the CPU, and CUDA's float16 with its scaled loss, in half the epochs."""
     facts = gathered[framework].found[precision][model]["facts"]
     assert facts["amp"] is True
-    assert facts["accuracy"] >= ACCURACY[model]
-    assert facts["loss"] != gathered[framework].found["learning"][model]["facts"]["loss"]
+    assert facts["accuracy"] >= ACCURACY[model] - 0.02
 
 
-def test_keras_custom_loop_scales_its_loss(gathered):
-    found = gathered["keras"].found["float16"]
-    for model in MODELS:
-        assert found[f"{model} custom"]["facts"]["loss"] == pytest.approx(found[model]["facts"]["loss"], rel=1e-3)
+@pytest.mark.parametrize(("framework", "model"), SIX)
+def test_precisions_are_three(gathered, framework, model):
+    """None of them is another one under its name: the first steps already round differently."""
+    losses = [found[model] for found in gathered[framework].found["fifth losses"].values()]
+    assert len(set(losses)) == 3
+    assert losses == pytest.approx([losses[0]] * 3, rel=0.05)
 
 
 @pytest.mark.parametrize(("framework", "model"), SIX)
