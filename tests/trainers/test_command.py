@@ -144,6 +144,12 @@ def test_same_start_as_json(worker, tmp_path):
     assert (record["agrees"], record["model"], record["losses"]["keras"]) == (True, "fashion", [1.0])
 
 
+def test_help_shows_the_examples_line_by_line():
+    lines = invoke("--help").stdout.splitlines()
+    assert "  toolkit train --framework torch --model fashion -o runs/fashion" in lines
+    assert "  toolkit train --same-start --model feedforward -o runs/same-start" in lines
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

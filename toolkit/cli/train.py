@@ -52,12 +52,12 @@ _RUNTIMES = {"torch": "torch", "keras": "tensorflow", "tensorflow": "tensorflow"
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.pass_context
 def command(context: click.Context, /, same_start: bool, as_json: bool, **given: Any) -> None:
-    r"""Train a model and write its folder: weights, model, history, test set.
+    """Train a model and write its folder: weights, model, history, test set.
 
     \b
     toolkit train --framework torch --model fashion -o runs/fashion
     toolkit train --same-start --model feedforward -o runs/same-start
-    """
+    """  # noqa: D301 - click's mark is the backspace character itself
     options = options_of(given, same_start=same_start)
     with _workers() as call:
         if same_start:
