@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters import options as export_options
+from exporters import to_onnx
 from exporters.options import ExportOptions
 from exporters.sources import source as sources
 from exporters.sources.source import Source
@@ -93,30 +94,55 @@ def export(
     Raises VerdictFailed with `report` set where a file does not predict what its source predicts, ExportFailed where
     there is no way to write one, and BadInput, NotWritable, DiskFull ... for the rest; nothing is left behind.
     """
-    started = time.monotonic()
-    names = _format_names(to)
-    asked = ExportOptions(opset=opset)
-    _check_opset(asked)
-    output = Path(output)
-    _check_destination(output)
     resolved = sources.resolve(source, inputs=inputs, factory=factory, framework=framework, trust=trust)
-    model = None if isinstance(source, str | Path) else source
-    settings = Settings(tuple(devices), count, seed, Thresholds(), latency, stage)
-    with WorkerPool(limits=limits, commands=commands) as pool, files.replacing(output) as folder:
-        pool.warm(_workers(names, resolved, is_object=model is not None))
-        stage(f"open {resolved.name}")
-        side = open_source(pool, resolved, model)
+    request = Request(
+        resolved,
+        names=tuple(_format_names(to)),
+        output=Path(output),
+        options=ExportOptions(opset=opset),
+        settings=Settings(tuple(devices), count, seed, Thresholds(), latency, stage),
+        data=data,
+        model=None if isinstance(source, str | Path) else source,
+    )
+    with WorkerPool(limits=limits, commands=commands) as pool:
+        return carry_out(pool, request)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One export as asked for; `model` is the object itself where the source is one."""
+
+    source: Source
+    names: tuple[str, ...]
+    output: Path
+    options: ExportOptions
+    settings: Settings
+    data: str | Path | None = None
+    model: Any = None
+
+
+def carry_out(pool: WorkerPool, request: Request) -> Bundle:
+    """Export in the workers of `pool`, which stay warm for the next request. Raises as `export` does."""
+    started = time.monotonic(), pool.seconds["cpu"]
+    to_onnx.check_options(request.options)
+    _check_destination(request.output)
+    with files.replacing(request.output) as folder:
+        pool.warm(_workers(request.names, request.source, is_object=request.model is not None))
+        request.settings.stage(f"open {request.source.name}")
+        side = open_source(pool, request.source, request.model)
         folder.mkdir()
         scratch = folder.parent / "scratch"
         scratch.mkdir()
-        _require_space(side, output, names)
-        routes = _Writer(pool, side, asked, folder, scratch, stage).write_all(names)
-        subject = verifier.subject_of(side, resolved, data, settings)
-        found = verifier.compare_files(pool, subject, [folder / formats.by_name(name).file for name in names], settings)
-        found = _relative(found, folder, time.monotonic() - started, pool.seconds["cpu"])
+        _require_space(side, request.output, request.names)
+        routes = _Writer(pool, side, request.options, folder, scratch, request.settings.stage).write_all(request.names)
+        subject = verifier.subject_of(side, request.source, request.data, request.settings)
+        written = [folder / formats.by_name(name).file for name in request.names]
+        found = verifier.compare_files(pool, subject, written, request.settings)
+        found = _relative(found, folder, time.monotonic() - started[0], pool.seconds["cpu"] - started[1])
         _require_passed(found)
-        listed = _complete(folder, side, resolved, subject, found, names, routes, asked)
-    return Bundle(output, listed, found, routes, _notes(side, routes))
+        listed = _complete(folder, request, side, subject, found, routes)
+        side.close()
+    return Bundle(request.output, listed, found, routes, _notes(side, routes))
 
 
 def _format_names(to: str | Sequence[str]) -> list[str]:
@@ -124,12 +150,6 @@ def _format_names(to: str | Sequence[str]) -> list[str]:
     if "all" in names:
         return list(formats.FORMATS)
     return list(dict.fromkeys(formats.by_name(name).name for name in names))
-
-
-def _check_opset(options: ExportOptions) -> None:
-    from exporters import to_onnx
-
-    to_onnx.check_options(options)
 
 
 def _check_destination(output: Path) -> None:
@@ -283,13 +303,11 @@ def _failure(found: Report, failed: Sequence[Row]) -> ToolkitError:
 
 def _complete(
     folder: Path,
+    request: Request,
     side: Side,
-    resolved: Source,
     subject: verifier.Subject,
     found: Report,
-    names: Sequence[str],
     routes: Mapping[str, str],
-    options: ExportOptions,
 ) -> Manifest:
     """Write what goes with the exported files: golden data, both forms of the report, and the manifest last."""
     from toolkit.report import html
@@ -302,10 +320,10 @@ def _complete(
     listed = Manifest(
         signature=side.signature,
         contract=side.contract,
-        formats={name: formats.by_name(name).file for name in names},
+        formats={name: formats.by_name(name).file for name in request.names},
         files=manifest.list_files(folder),
-        source={"name": resolved.name, "kind": resolved.kind, "sha256": _source_digest(resolved)},
-        options=options.to_json(),
+        source={"name": request.source.name, "kind": request.source.kind, "sha256": _source_digest(request.source)},
+        options=request.options.to_json(),
         versions={"toolkit": __version__, **_versions(found)},
         verification={
             "passed": found.passed,
