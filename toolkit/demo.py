@@ -1,4 +1,4 @@
-"""The whole chain on real digits: train both models in three frameworks, export each to four formats, verify, report."""
+"""The whole chain on real digits: train both models in three frameworks, export to four formats, verify, report."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def run(
     frameworks: Sequence[str] = FRAMEWORKS,
     models: Sequence[str] = MODELS,
     dataset: str = "digits",
-    epochs: int = 10,
+    epochs: int = 20,
     devices: Sequence[str] = ("cpu",),
     stage: Stage = lambda _: None,
 ) -> Demo:
-    """Train, export and verify into `output`/trained and `output`/exported; the report of all is `output`/report.html."""
+    """Train into `output`/trained, export and verify into `output`/exported, report in `output`/report.html."""
     started = time.monotonic()
     jobs = [(framework, model) for framework in frameworks for model in models]
     pool.warm({(runtime, "cpu") for runtime in ("torch", "tensorflow", "onnxruntime")})
@@ -109,7 +109,7 @@ def _train_one(
 
     framework, model = job
     path = folder / _name(framework, model)
-    chosen = TrainOptions(framework=framework, model=model, output=path.absolute(), **options)
+    chosen = TrainOptions(framework=framework, model=model, output=str(path.absolute()), **options)
     stage(f"train {_name(framework, model)}")
     pool.worker(runtime).call("trainers.tasks:train", {"options": chosen.to_json()})
     return float(artifact.load(path).facts["accuracy"])

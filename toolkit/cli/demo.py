@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--framework", "frameworks", multiple=True, type=click.Choice(["torch", "keras", "tensorflow"]))
 @click.option("--model", "models", multiple=True, type=click.Choice(["feedforward", "fashion"]))
 @click.option("--dataset", type=click.Choice(["digits", "mnist", "fashion-mnist"]), default="digits", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one strict JSON object instead of the table.")
 @options.device_option
 @options.worker_options
