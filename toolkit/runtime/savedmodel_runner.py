@@ -102,13 +102,14 @@ class SavedModelRunner(TensorFlowRunner):
 def import_tensorflow(threads: int | None = None) -> Any:
     """TensorFlow with its thread pools pinned, which it allows only before its first operation.
 
-    Left out, a worker's own setting counts, so that whoever imports TensorFlow first in a worker does it for all.
+    A worker has pinned them already, through the environment that TensorFlow reads when it starts its pools.
     """
     import tensorflow as tf
 
-    threads = threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
-
-    if threads and tf.config.threading.get_intra_op_parallelism_threads() != threads:
+    pinned = (
+        int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")) or tf.config.threading.get_intra_op_parallelism_threads()
+    )
+    if threads and pinned != threads:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
