@@ -126,7 +126,8 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
     started = time.monotonic(), pool.seconds["cpu"]
     to_onnx.check_options(request.options)
     _check_destination(request.output)
-    with files.replacing(request.output) as folder:
+    with files.replacing(request.output) as staged:
+        folder = staged.absolute()  # a worker has a working directory of its own
         pool.warm(_workers(request.names, request.source, is_object=request.model is not None))
         request.settings.stage(f"open {request.source.name}")
         side = open_source(pool, request.source, request.model)
