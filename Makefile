@@ -1,0 +1,56 @@
+# Each verb sets up what it needs: Python 3.11 and make are enough on a fresh machine.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite cuda clean
+
+demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
+	$(BIN)/toolkit demo -o demo
+
+test: $(READY) lint types layers docs unit wheel  ## everything that must be right
+
+check: lint types layers docs  ## everything but running the code
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+docs: $(READY)  ## generated tables and command help are what the code says
+	$(BIN)/python docs/generate.py --check
+
+unit: $(READY)
+	$(BIN)/pytest
+
+wheel: $(READY)  ## the wheel, alone, in an empty environment outside the repository
+	$(BIN)/python tests/wheel.py
+
+bench: $(READY)  ## R and latency of six models in four formats -> benchmarks/results/formats.json
+	$(BIN)/python benchmarks/formats.py
+
+bench-training: $(READY)  ## training speed against the usual tutorials' loops
+	$(BIN)/python benchmarks/training.py
+
+liars: $(READY)  ## wrong and right conversions through the verdict: the thresholds' evidence
+	$(BIN)/python benchmarks/liars.py
+
+onnx-suite: $(READY)  ## ONNX's own backend cases through both importers
+	$(BIN)/python benchmarks/onnx_suite.py
+
+cuda:  ## the CUDA checks alone, with the interpreter that has the GPU's packages: make cuda CUDA_PYTHON=python3
+	$(or $(CUDA_PYTHON),$(BIN)/python) -m pytest -m cuda -ra tests
+
+clean:
+	rm -rf $(VENV) demo out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
