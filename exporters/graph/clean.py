@@ -30,12 +30,9 @@ def clean(model: ir.Model) -> ir.Model:
         model = step(model).model
     model = lift_constants(model)
     fold.fold(model)
-    for step in (
-        common.IdentityEliminationPass(),
-        common.RemoveUnusedNodesPass(),
-        common.RemoveUnusedFunctionsPass(),
-    ):
-        model = step(model).model
+    model.functions.clear()  # all inlined by now
+    model = common.IdentityEliminationPass()(model).model
+    model = common.RemoveUnusedNodesPass()(model).model
     return infer_shapes(model)
 
 

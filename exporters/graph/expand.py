@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -37,10 +38,19 @@ def _call(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, index: int) 
     for entry in body.opset_import:
         if entry.domain == "":
             entry.version = model.opset_imports[""]
-    function = ir.from_proto(body)
+    function = ir.serde.deserialize_function(body)
     model.functions[function.identifier()] = function
     model.opset_imports["toolkit.expanded"] = 1
+    _write_defaults(node, model)
     node.domain, node.op_type = body.domain, body.name
+
+
+def _write_defaults(node: ir.Node, model: ir.Model) -> None:
+    """A body refers to attributes that its caller may have left to their defaults."""
+    schema = defs.get_schema(node.op_type, model.opset_imports[node.domain], node.domain)
+    for name, attribute in schema.attributes.items():
+        if name not in node.attributes and attribute.default_value.type:
+            node.attributes[name] = ir.serde.deserialize_attribute(attribute.default_value)
 
 
 def _define_outputs(body: onnx.FunctionProto) -> None:
@@ -52,9 +62,11 @@ def _define_outputs(body: onnx.FunctionProto) -> None:
 
 
 def _body(node: ir.Node, model: ir.Model) -> onnx.FunctionProto | None:
+    if any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values()):
+        return None  # the inliner cannot hand a subgraph to a body
     opset = model.opset_imports.get(node.domain, 0)
     try:
-        schema = defs.get_schema(node.op_type, opset, node.domain)
+        schema: Any = defs.get_schema(node.op_type, opset, node.domain)
     except defs.SchemaError:
         return None
     if schema.has_context_dependent_function:
@@ -66,16 +78,17 @@ def _body(node: ir.Node, model: ir.Model) -> onnx.FunctionProto | None:
     return None
 
 
-def _newest_body(schema: defs.OpSchema, opset: int) -> onnx.FunctionProto:
+def _newest_body(schema: Any, opset: int) -> onnx.FunctionProto:
     versions = [version for version in schema.function_opset_versions if version <= opset]
     if versions:
         body = onnx.FunctionProto()
         body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
         return body
-    return schema.function_body
+    body_proto: onnx.FunctionProto = schema.function_body
+    return body_proto
 
 
-def _context_dependent_body(schema: defs.OpSchema, node: ir.Node, opset: int) -> onnx.FunctionProto | None:
+def _context_dependent_body(schema: Any, node: ir.Node, opset: int) -> onnx.FunctionProto | None:
     proto = ir.to_proto(node)
     types = [_type(value) for value in node.inputs]
     if any(kind is None for kind in types):
@@ -93,9 +106,7 @@ def _context_dependent_body(schema: defs.OpSchema, node: ir.Node, opset: int) ->
 
 def _type(value: ir.Value | None) -> bytes | None:
     if value is None:
-        return onnx.TypeProto().SerializeToString()
+        return bytes(onnx.TypeProto().SerializeToString())
     if value.type is None:
         return None
-    proto = ir.serde.serialize_value(value).type
-    encoded: bytes = proto.SerializeToString()
-    return encoded
+    return bytes(ir.serde.serialize_value(value).type.SerializeToString())

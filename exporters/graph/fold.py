@@ -13,11 +13,12 @@ import numpy as np
 import onnx_ir as ir
 from onnx.reference.ops import load_op
 
-MOVES = frozenset(
-    "Add And Cast Concat ConstantOfShape Div Equal Expand Flatten Gather GatherElements Greater Identity Less Max Min "
-    "Mod Mul Neg Not Or Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape ScatterND Shape Size Slice Squeeze "
-    "Sub Tile Transpose Unsqueeze Where".split()
-)
+MOVES = frozenset({
+    "Add", "And", "Cast", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Gather",
+    "GatherElements", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Range",
+    "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "ScatterND", "Shape", "Size", "Slice",
+    "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+})  # fmt: skip
 ALWAYS = frozenset({"ConstantOfShape"})
 LARGEST = 1 << 28  # elements; a larger ConstantOfShape stays an operator
 
@@ -87,7 +88,7 @@ def _plain(attribute: ir.Attr) -> Any:
 def _replace(graph: ir.Graph, node: ir.Node, array: Any) -> None:
     old = node.outputs[0]
     tensor = ir.tensor(array, name=old.name)
-    new = ir.Value(name=old.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    new = ir.Value(name=old.name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     new.meta["constant"] = node.op_type != "ConstantOfShape"
     if old.is_graph_output():
         return  # a graph's output keeps its node: an initializer would have to be renamed

@@ -7,11 +7,12 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
-
-import onnx_ir as ir
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.errors import InvalidGraph, UnsupportedOperator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

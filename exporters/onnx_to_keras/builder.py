@@ -226,13 +226,15 @@ class Builder:
             if attribute.type == ir.AttributeType.TENSOR:
                 array = self.scope.array(np.asarray(attribute.as_tensor().numpy()))
                 value = Constant(array, f"{node.outputs[0].name}.{name}", self.scope)
-            elif name in ("to", "dtype"):
-                value = self._dtype(attribute.as_int())
+            elif name in ("to", "dtype", "output_dtype"):
+                value = self._dtype(attribute.as_int()) if attribute.as_int() else None
             found[name] = list(value) if isinstance(value, tuple) else value
         if "outputs" in row.parameters:
             found["outputs"] = len(node.outputs)
         if "source_shape" in row.parameters:
-            found["source_shape"] = self._shape(node.inputs[0], self._value(node.inputs[0]))
+            first = node.inputs[0]
+            assert first is not None, "a shape is reshaped: there is an input"
+            found["source_shape"] = self._shape(first, self._value(first))
         return found
 
     def _dtype(self, number: int) -> str:

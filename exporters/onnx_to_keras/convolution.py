@@ -213,7 +213,8 @@ def _spread(weight: Any, dilations: list[int]) -> Any:
         return weight
     shape = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
     wide = np.zeros((*weight.shape[:2], *shape), weight.dtype)
-    wide[(..., *(slice(None, None, d) for d in dilations))] = weight
+    places: Any = (..., *(slice(None, None, d) for d in dilations))
+    wide[places] = weight
     return wide
 
 

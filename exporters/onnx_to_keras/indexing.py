@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Length, Operand, Size, tensor
+from exporters.onnx_to_keras.operand import Length, Operand, Size, tensor
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -40,7 +40,7 @@ def scatter_nd(data: KerasTensor, indices: KerasTensor, updates: KerasTensor, re
 def pad(
     data: KerasTensor,
     pads: list[int],
-    constant_value: Operand | None = None,
+    constant_value: float | None = None,
     axes: list[int] | None = None,
     mode: str = "constant",
 ) -> KerasTensor:
@@ -53,10 +53,8 @@ def pad(
     x = data[cut] if any(min(pair) < 0 for pair in around) else data
     grow = [(max(before, 0), max(after, 0)) for before, after in around]
     if mode == "constant":
-        if constant_value is not None and not isinstance(constant_value, Constant):
-            raise UnsupportedOperator("Pad with a value computed when the model runs has no Keras form")
-        value = 0 if constant_value is None else constant_value.array.item()
-        return ops.pad(x, grow, constant_values=value)
+        value = constant_value or 0.0
+        return ops.pad(x, grow, constant_values=value if "float" in x.dtype else int(value))
     if mode == "reflect":
         return ops.pad(x, grow, mode="reflect")
     for axis, (before, after) in enumerate(grow):
@@ -121,3 +119,28 @@ def arange(start: list[int], limit: list[Length], delta: list[int], stash_type: 
     if start[0] != 0 or delta[0] != 1:
         raise UnsupportedOperator("Range up to a size known when the model runs must start at 0 in steps of 1")
     return ops.subtract(ops.cumsum(size.ones()), 1)
+
+
+@KERAS.op("GatherND", since=11)
+def gather_nd(data: KerasTensor, indices: KerasTensor, batch_dims: int = 0) -> KerasTensor:
+    """ONNX GatherND without batch axes: the last axis of `indices` holds coordinates within `data`."""
+    depth = indices.shape[-1]
+    if batch_dims or None in data.shape[:depth]:
+        raise UnsupportedOperator("GatherND with batch_dims, or of unknown sizes, has no Keras form")
+    flat, places = ops.reshape(data, (-1, *data.shape[depth:])), None
+    for i in range(depth):
+        column = _from_front(ops.take(indices, i, -1), data.shape[i])
+        places = column if places is None else ops.add(ops.multiply(places, data.shape[i]), column)
+    return ops.take(flat, places, 0)
+
+
+@KERAS.op("Size", since=1)
+def size(data: KerasTensor) -> KerasTensor:
+    return ops.sum(ops.ones_like(data, dtype="int64"))
+
+
+@KERAS.op("EyeLike", since=9)
+def eye_like(input: KerasTensor, dtype: str | None = None, k: int = 0) -> KerasTensor:
+    ones = ops.ones_like(input, dtype="int32")
+    rows, columns = ops.cumsum(ones, 0), ops.cumsum(ones, 1)
+    return ops.cast(ops.equal(ops.subtract(columns, rows), k), dtype or input.dtype)

@@ -81,7 +81,7 @@ class Constant:
 
     @property
     def is_scalar(self) -> bool:
-        return self.array.size == 1
+        return bool(self.array.size == 1)
 
     @cached_property
     def tensor(self) -> KerasTensor:

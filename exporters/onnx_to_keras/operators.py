@@ -9,7 +9,10 @@ from exporters.onnx_to_keras import (
     linear,
     logic,
     normalization,
+    quantization,
+    recurrent,
     reduction,
+    resize,
     shape,
 )
 from exporters.onnx_to_keras.table import KERAS
@@ -24,6 +27,9 @@ __all__ = [
     "linear",
     "logic",
     "normalization",
+    "quantization",
+    "recurrent",
     "reduction",
+    "resize",
     "shape",
 ]

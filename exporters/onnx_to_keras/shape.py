@@ -37,6 +37,7 @@ def reshape_1(data: Operand, shape: list[int], source_shape: list[Length] | None
 
 def reshaped(x: KerasTensor, wanted: list[Length], source: list[Length]) -> KerasTensor:
     """`x` in the shape `wanted`, of which Keras can leave open the batch and one more size."""
+    wanted = _filled(wanted, source)
     open_places = [axis for axis, size in enumerate(wanted) if isinstance(size, Size | Unknown) or size == -1]
     target = [-1 if axis in open_places else int(str(size)) for axis, size in enumerate(wanted)]
     if len(open_places) <= 1:
@@ -46,6 +47,21 @@ def reshaped(x: KerasTensor, wanted: list[Length], source: list[Length]) -> Kera
     if wanted == source:
         return x
     raise UnsupportedOperator(f"Reshape to {len(open_places)} sizes known only when the model runs has no Keras form")
+
+
+def _filled(wanted: list[Length], source: list[Length]) -> list[Length]:
+    """`wanted` with its -1 worked out, where the sizes that are not known are the same on both sides."""
+    rest = [size for size in wanted if not (isinstance(size, int) and size == -1)]
+    unknown = [size for size in rest if not isinstance(size, int)]
+    if len(rest) == len(wanted) or sorted(map(repr, unknown)) != sorted(
+        repr(size) for size in source if not isinstance(size, int)
+    ):
+        return wanted
+    count = _product([size for size in source if isinstance(size, int)])
+    known = _product([size for size in rest if isinstance(size, int)])
+    if not count or not known:
+        return wanted
+    return [count // known if isinstance(size, int) and size == -1 else size for size in wanted]
 
 
 @KERAS.op("Flatten", since=1)
@@ -173,7 +189,7 @@ def expand(input: Operand, shape: list[Length], source_shape: list[Length] | Non
     while len(x.shape) < rank:
         x = ops.expand_dims(x, 0)
     for axis, (have, want) in enumerate(zip(own, wanted, strict=True)):
-        if have == want or want == 1:
+        if want in (have, 1):
             continue
         if isinstance(want, Size):
             line = ops.reshape(want.ones(), [-1 if place == axis else 1 for place in range(rank)])

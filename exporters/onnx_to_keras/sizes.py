@@ -24,7 +24,10 @@ def evaluate(node: ir.Node, operands: list[Any], scope: Scope) -> Any:
     arrays = [None if operand is None else operand.array for operand in operands]
     attributes = {name: attribute.value for name, attribute in node.attributes.items()}
     result = rule(*arrays, **attributes)
-    return None if result is None else wrap(result, node.outputs[0].name or "", scope)
+    if result is None:
+        return None
+    result = np.asarray(result)  # NumPy takes a lone element of an object array out of it
+    return wrap(scope.array(result), node.outputs[0].name or "", scope)
 
 
 LARGEST = 4096  # elements; larger integer constants are data, not shapes
@@ -142,6 +145,13 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return None if any(isinstance(item, Size) for item in condition.reshape(-1)) else np.where(condition, a, b)
 
 
+def _constant_of_shape(shape: Any, value: Any = None) -> Any:
+    if shape.dtype == object:
+        return None
+    fill = np.zeros(1, np.float32) if value is None else value.numpy()
+    return np.full([int(size) for size in shape], fill.reshape(-1)[0], fill.dtype)
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "Gather": _gather,
     "Slice": _slice,
@@ -149,6 +159,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Cast": _cast,
+    "ConstantOfShape": _constant_of_shape,
     "Identity": lambda data: data,
     "Reshape": _reshape,
     "Mul": lambda a, b: _elementwise(a, b, _times),

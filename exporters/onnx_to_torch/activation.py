@@ -87,7 +87,7 @@ def swish(X: Tensor, alpha: float = 1.0) -> Tensor:
 
 @TORCH.op("ThresholdedRelu", since=10)
 def thresholded_relu(X: Tensor, alpha: float = 1.0) -> Tensor:
-    return torch.where(X > alpha, X, torch.zeros_like(X))
+    return torch.where(alpha < X, X, torch.zeros_like(X))
 
 
 @TORCH.op("Shrink", since=9)

@@ -39,6 +39,8 @@ PYTHON_VALUES: dict[Any, tuple[Callable[[Tensor], Any], Callable[[list[Any]], An
 }
 PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
 
+# Operators with subgraphs: how many inputs come before the list of values that a body carries along.
+LEADING_INPUTS = {"If": 1, "Loop": 2, "Scan": 0}
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
@@ -67,17 +69,22 @@ class Builder:
         self.weights = Weights(self.root)
         self.graph = fx.Graph()
         self.values: dict[ir.Value, fx.Node] = {}
+        initializers = model.graph.initializers.values()
+        # A float32 weight, whose dtype tells a Cast to float32 what the module works in after `.double()`.
+        self.anchor = next((v for v in initializers if v.dtype == ir.DataType.FLOAT and v.uses()), None)
 
     def build(self) -> fx.GraphModule:
         source = self.model.graph
         for value in source.inputs:
             self.values[value] = self._placeholder(value)
-        self.anchor = self._anchor()
         for node in source:
             self._add(node)
         results = [self._value(value) for value in source.outputs]
         self.graph.output(results[0] if len(results) == 1 else tuple(results))
-        module = fx.GraphModule(self.root, self.graph, class_name=identifier(source.name or "Model"))
+        return self._module(source.name or "Model")
+
+    def _module(self, name: str) -> fx.GraphModule:
+        module = fx.GraphModule(self.root, self.graph, class_name=identifier(name))
         module.meta["source_names"] = self.weights.source_names
         module.train(False)
         return module
@@ -87,11 +94,6 @@ class Builder:
         node.type = list[Tensor] if isinstance(value.type, ir.SequenceType) else None
         return node
 
-    def _anchor(self) -> ir.Value | None:
-        """A float32 weight, whose dtype tells a `Cast` to float32 what the module works in after `.double()`."""
-        initializers = self.model.graph.initializers.values()
-        return next((value for value in initializers if value.dtype == ir.DataType.FLOAT and value.uses()), None)
-
     def _value(self, value: ir.Value) -> fx.Node:
         if value not in self.values:
             self.values[value] = self.graph.get_attr(self.weights.path(value))
@@ -100,7 +102,7 @@ class Builder:
     def _add(self, node: ir.Node) -> None:
         row = TORCH.lookup_node(node, self.model)
         assert row is not None, "OperatorTable.require was not called"
-        call = self._call(node, row)
+        call = self._control_flow(node, row) if row.layout == "subgraphs" else self._call(node, row)
         if row.outputs == 1:
             self.values[node.outputs[0]] = call
             return
@@ -108,9 +110,33 @@ class Builder:
             if value.uses() or value.is_graph_output():
                 self.values[value] = self.graph.call_function(operator.getitem, (call, index))
 
+    def _control_flow(self, node: ir.Node, row: Operator) -> fx.Node:
+        """If, Loop and Scan: the row's function makes a module of the subgraphs' modules, which is then called."""
+        keywords: dict[str, Any] = {}
+        captured: list[list[fx.Node]] = []
+        # in the order of the parameters: a file may name the else branch first
+        for name in (name for name in row.parameters if name in node.attributes):
+            attribute = node.attributes[name]
+            if attribute.type == ir.AttributeType.GRAPH:
+                inner = SubgraphBuilder(self, attribute.as_graph(), one_list=row.name == "If")
+                keywords[name] = inner.build()
+                captured.append([self._value(value) for value in inner.captured])
+            else:
+                keywords[name] = self._attribute(attribute, node, row.parameters[name].annotation)
+        inputs: list[Any] = [None if value is None else self._value(value) for value in node.inputs]
+        leading = LEADING_INPUTS[row.name]
+        if row.name != "If":
+            keywords |= {"outputs": len(node.outputs), "carried": len(inputs) - leading}
+            inputs = [*inputs[:leading], inputs[leading:]]
+        operands = [None] * (leading + (row.name != "If"))
+        name = f"{row.name.lower()}_{len(self.graph.nodes)}"
+        self.root.add_module(name, row.function(*operands, **keywords))
+        return self.graph.call_module(name, (*inputs, *captured))
+
     def _call(self, node: ir.Node, row: Operator) -> fx.Node:
         if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT and self.anchor:
-            return self.graph.call_function(cast_like, (self._value(node.inputs[0]), self._value(self.anchor)))
+            operands = self._inputs(node, row)
+            return self.graph.call_function(cast_like, (*operands, self._value(self.anchor)))
         parameters = row.parameters
         keywords = self._attributes(node, parameters)
         if "outputs" in parameters:
@@ -151,6 +177,38 @@ class Builder:
             return dtype_of(attribute.as_int(), f"{self.where}, node '{node.name}'")
         value = attribute.value
         return list(value) if isinstance(value, tuple) else value
+
+
+class SubgraphBuilder(Builder):
+    """Builds a branch or a body: one list of inputs, one list of what it captures, one list of outputs."""
+
+    def __init__(self, outer: Builder, source: ir.Graph, *, one_list: bool) -> None:
+        super().__init__(outer.model, outer.where)
+        self.source = source
+        self.captured: list[ir.Value] = []
+        self.inputs = None if one_list else self._list("inputs")
+        self.capture = self._list("captured")
+
+    def _list(self, name: str) -> fx.Node:
+        node = self.graph.placeholder(name)
+        node.type = list[Tensor]
+        return node
+
+    def build(self) -> fx.GraphModule:
+        for index, value in enumerate(self.source.inputs):
+            assert self.inputs is not None
+            self.values[value] = self.graph.call_function(operator.getitem, (self.inputs, index))
+        for node in self.source:
+            self._add(node)
+        self.graph.output([self._value(value) for value in self.source.outputs])
+        return self._module(self.source.name or "Body")
+
+    def _value(self, value: ir.Value) -> fx.Node:
+        """What is not computed here comes from outside, weights included: they live in the outermost module."""
+        if value not in self.values:
+            self.values[value] = self.graph.call_function(operator.getitem, (self.capture, len(self.captured)))
+            self.captured.append(value)
+        return self.values[value]
 
 
 def _is(value: Any, default: Any) -> bool:

@@ -8,6 +8,30 @@ from torch import Tensor
 from exporters.onnx_to_torch.table import TORCH
 
 
+@TORCH.op("Constant", since=1)
+def constant(
+    value: Tensor | None = None,
+    value_float: float | None = None,
+    value_floats: list[float] | None = None,
+    value_int: int | None = None,
+    value_ints: list[int] | None = None,
+    sparse_value: Tensor | None = None,
+    value_string: str | None = None,
+    value_strings: list[str] | None = None,
+) -> Tensor:
+    """ONNX Constant where it could not become an initializer: as an output of a graph or of a branch."""
+    if value is not None:
+        return value
+    if value_float is not None:
+        return torch.tensor(value_float, dtype=torch.float32)
+    if value_floats is not None:
+        return torch.tensor(value_floats, dtype=torch.float32)
+    if value_int is not None:
+        return torch.tensor(value_int)
+    assert value_ints is not None, "PyTorch has neither sparse constants nor tensors of strings"
+    return torch.tensor(value_ints)
+
+
 @TORCH.op("ConstantOfShape", since=9)
 def constant_of_shape(input: list[int], value: Tensor | None = None) -> Tensor:
     if value is None:

@@ -24,7 +24,7 @@ def conv(
     rank = X.dim() - 2
     steps = or_ones(strides, rank)
     spread = or_ones(dilations, rank)
-    amounts = padding(auto_pad, pads, X.shape[2:], W.shape[2:], steps, spread)
+    amounts = padding(auto_pad, pads, list(X.shape[2:]), list(W.shape[2:]), steps, spread)
     if not is_symmetric(amounts):
         X = pad_spatial(X, amounts, 0.0)
         amounts = [0] * (2 * rank)
@@ -58,7 +58,7 @@ def conv_transpose(
             total = full[i] - wanted if output_shape is not None else max(full[i] - wanted, 0)
             amounts[i] = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
             amounts[i + rank] = total - amounts[i]
-    if is_symmetric(amounts) and max(more) < max(max(steps), max(spread)):
+    if is_symmetric(amounts) and max(more) < max(steps + spread):
         return torch.convolution(X, W, B, steps, amounts[:rank], spread, True, more, group)
     whole = torch.convolution(X, W, None, steps, [0] * rank, spread, True, [0] * rank, group)
     cut = [-amounts[i] if i < rank else more[i - rank] - amounts[i] for i in range(2 * rank)]

@@ -161,6 +161,11 @@ def cast(input: Tensor, to: torch.dtype, saturate: int = 1, round_mode: str = "u
     return input.to(to)
 
 
+@TORCH.op("BitCast", since=26)
+def bit_cast(input: Tensor, to: torch.dtype) -> Tensor:
+    return input.contiguous().view(to)
+
+
 @TORCH.op("CastLike", since=15)
 def cast_like(input: Tensor, target_type: Tensor, saturate: int = 1, round_mode: str = "up") -> Tensor:
     return input.to(target_type.dtype)

@@ -58,7 +58,7 @@ def col2im(
     columns = input.reshape([input.shape[0], channels, -1])
     index = flat.reshape([1, 1, -1]).expand(columns.shape)
     image = torch.zeros([input.shape[0], channels, count], dtype=input.dtype, device=input.device)
-    image = image.scatter_add(2, index, columns).reshape([input.shape[0], channels] + padded)
+    image = image.scatter_add(2, index, columns).reshape([input.shape[0], channels] + padded)  # noqa: RUF005 - TorchScript
     for i in range(rank):
         image = image.narrow(i + 2, amounts[i], image_shape[i])
     return image

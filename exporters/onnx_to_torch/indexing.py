@@ -49,10 +49,10 @@ def gather_elements(data: Tensor, indices: Tensor, axis: int = 0) -> Tensor:
 def gather_nd(data: Tensor, indices: Tensor, batch_dims: int = 0) -> Tensor:
     """ONNX GatherND: the last axis of `indices` holds coordinates within `data`, after `batch_dims` shared axes."""
     depth = indices.shape[-1]
-    batch = data.shape[:batch_dims]
-    inner = data.shape[batch_dims : batch_dims + depth]
-    rest = data.shape[batch_dims + depth :]
-    outer = indices.shape[batch_dims:-1]
+    batch = list(data.shape[:batch_dims])
+    inner = list(data.shape[batch_dims : batch_dims + depth])
+    rest = list(data.shape[batch_dims + depth :])
+    outer = list(indices.shape[batch_dims:-1])
     flat = _flat_index(indices, inner).reshape([_product(batch), _product(outer)])
     table = data.reshape([_product(batch), _product(inner), _product(rest)])
     rows = torch.arange(table.shape[0], device=data.device).unsqueeze(1)
@@ -77,8 +77,8 @@ def scatter(data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0) -> Te
 def scatter_nd(data: Tensor, indices: Tensor, updates: Tensor, reduction: str = "none") -> Tensor:
     """ONNX ScatterND: the last axis of `indices` holds coordinates within `data`."""
     depth = indices.shape[-1]
-    inner = data.shape[:depth]
-    width = _product(data.shape[depth:])
+    inner = list(data.shape[:depth])
+    width = _product(list(data.shape[depth:]))
     flat = _flat_index(indices, inner).reshape([-1, 1]).expand([-1, width])
     table = data.reshape([_product(inner), width])
     rows = updates.reshape([flat.shape[0], width])
@@ -126,7 +126,7 @@ def top_k(X: Tensor, K: int, axis: int = -1, largest: int = 1, sorted: int = 1) 
     """ONNX TopK: of equal elements the one with the lower index comes first."""
     _, places = torch.sort(ordered(X), stable=True, dim=axis, descending=largest == 1)
     places = places.narrow(axis, 0, K)
-    return torch.gather(X, axis, places), places
+    return torch.gather(wide(X), axis, places).to(X.dtype), places
 
 
 @TORCH.op("TopK", since=1, outputs=2)

@@ -60,4 +60,5 @@ def einsum(Inputs: list[Tensor], equation: str) -> Tensor:
 
 @TORCH.op("Det", since=11)
 def det(X: Tensor) -> Tensor:
-    return torch.linalg.det(X)
+    result: Tensor = torch.linalg.det(X)
+    return result

@@ -69,7 +69,8 @@ def batch_normalization_training(
     training_mode: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """ONNX BatchNormalization in training mode, with the running statistics after this batch."""
-    axes = [axis for axis in range(X.dim()) if axis != 1]
+    axes = [0]
+    axes.extend(range(2, X.dim()))
     mean = X.mean(axes) * (1.0 - momentum) + input_mean * momentum
     var = X.var(axes, unbiased=False) * (1.0 - momentum) + input_var * momentum
     y = batch_normalization(X, scale, B, input_mean, input_var, epsilon, momentum, training_mode)

@@ -4,6 +4,7 @@ from exporters.onnx_to_torch import (
     activation,
     arithmetic,
     constant,
+    control_flow,
     convolution,
     elementwise,
     image,
@@ -20,6 +21,7 @@ from exporters.onnx_to_torch import (
     resize,
     sequence,
     shape,
+    spectral,
 )
 from exporters.onnx_to_torch.table import TORCH
 
@@ -28,6 +30,7 @@ __all__ = [
     "activation",
     "arithmetic",
     "constant",
+    "control_flow",
     "convolution",
     "elementwise",
     "image",
@@ -44,4 +47,5 @@ __all__ = [
     "resize",
     "sequence",
     "shape",
+    "spectral",
 ]

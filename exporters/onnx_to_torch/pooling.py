@@ -46,11 +46,11 @@ def max_pool(
 ) -> Tensor:
     rank = X.dim() - 2
     steps, spread = or_ones(strides, rank), or_ones(dilations, rank)
-    amounts = padding(auto_pad, pads, X.shape[2:], kernel_shape, steps, spread)
+    amounts = padding(auto_pad, pads, list(X.shape[2:]), kernel_shape, steps, spread)
     small = is_symmetric(amounts) and all([2 * amounts[i] <= kernel_shape[i] for i in range(rank)])  # noqa: C419
     x = X if X.is_floating_point() else X.to(torch.float64)
     if not small or ceil_mode == 1:
-        extra = _extension(ceil_mode, X.shape[2:], amounts, kernel_shape, steps, spread)
+        extra = _extension(ceil_mode, list(X.shape[2:]), amounts, kernel_shape, steps, spread)
         x = pad_spatial(x, _grown(amounts, extra), float("-inf"))
         amounts = [0] * (2 * rank)
     if rank == 1:
@@ -76,8 +76,8 @@ def max_pool_with_indices(
     """ONNX MaxPool with the positions of the maxima in the flattened input (column-major if `storage_order`)."""
     rank = X.dim() - 2
     steps, spread = or_ones(strides, rank), or_ones(dilations, rank)
-    amounts = padding(auto_pad, pads, X.shape[2:], kernel_shape, steps, spread)
-    extra = _extension(ceil_mode, X.shape[2:], amounts, kernel_shape, steps, spread)
+    amounts = padding(auto_pad, pads, list(X.shape[2:]), kernel_shape, steps, spread)
+    extra = _extension(ceil_mode, list(X.shape[2:]), amounts, kernel_shape, steps, spread)
     amounts = _grown(amounts, extra)
     x = pad_spatial(X if X.is_floating_point() else X.to(torch.float64), amounts, float("-inf"))
     where = torch.zeros([1, 1] + [1] * rank, dtype=torch.int64, device=X.device)
@@ -112,7 +112,7 @@ def average_pool(
     """ONNX AveragePool: padding counts if `count_include_pad`, what `ceil_mode` adds beyond it never does."""
     rank = X.dim() - 2
     steps, spread = or_ones(strides, rank), or_ones(dilations, rank)
-    amounts = padding(auto_pad, pads, X.shape[2:], kernel_shape, steps, spread)
+    amounts = padding(auto_pad, pads, list(X.shape[2:]), kernel_shape, steps, spread)
     small = is_symmetric(amounts) and all([2 * amounts[i] <= kernel_shape[i] for i in range(rank)])  # noqa: C419
     if small and ceil_mode == 0 and max(spread) == 1:
         half, counted = amounts[:rank], count_include_pad == 1
@@ -121,8 +121,8 @@ def average_pool(
         if rank == 2:
             return nnf.avg_pool2d(X, kernel_shape, steps, half, False, counted)
         return nnf.avg_pool3d(X, kernel_shape, steps, half, False, counted)
-    extra = _extension(ceil_mode, X.shape[2:], amounts, kernel_shape, steps, spread)
-    weight = torch.ones([1, 1] + list(X.shape[2:]), dtype=X.dtype, device=X.device)
+    extra = _extension(ceil_mode, list(X.shape[2:]), amounts, kernel_shape, steps, spread)
+    weight = torch.ones_like(X[:1, :1])
     weight = pad_spatial(weight, amounts, float(count_include_pad))
     weight = pad_spatial(weight, [0] * rank + extra, 0.0)
     total = windows(pad_spatial(X, _grown(amounts, extra), 0.0), kernel_shape, steps, spread).sum(_inner_axes(rank))
@@ -142,8 +142,8 @@ def lp_pool(
 ) -> Tensor:
     rank = X.dim() - 2
     steps, spread = or_ones(strides, rank), or_ones(dilations, rank)
-    amounts = padding(auto_pad, pads, X.shape[2:], kernel_shape, steps, spread)
-    extra = _extension(ceil_mode, X.shape[2:], amounts, kernel_shape, steps, spread)
+    amounts = padding(auto_pad, pads, list(X.shape[2:]), kernel_shape, steps, spread)
+    extra = _extension(ceil_mode, list(X.shape[2:]), amounts, kernel_shape, steps, spread)
     found = windows(pad_spatial(X, _grown(amounts, extra), 0.0), kernel_shape, steps, spread)
     return torch.abs(found).pow(p).sum(_inner_axes(rank)).pow(1.0 / p)
 

@@ -10,7 +10,7 @@ from exporters.onnx_to_torch.indexing import reverse_sequence
 from exporters.onnx_to_torch.table import TORCH
 
 
-def _activate(name: str, x: Tensor, alpha: float, beta: float) -> Tensor:
+def _activate(name: str, x: Tensor, alpha: float, beta: float) -> Tensor:  # noqa: C901, PLR0911 - TorchScript has no tables of functions
     """ONNX's activations of recurrent cells, by their lower-case names."""
     if name == "sigmoid":
         return torch.sigmoid(x)
@@ -212,7 +212,7 @@ def _torch_weights(w: Tensor, r: Tensor, b: Tensor | None, order: list[int]) -> 
 
 
 def _by_direction(y: Tensor, directions: int) -> Tensor:
-    """torch's (steps, batch, directions * hidden) as ONNX's (steps, directions, batch, hidden)."""
+    """From torch's (steps, batch, directions * hidden) to ONNX's (steps, directions, batch, hidden)."""
     return y.reshape([y.shape[0], y.shape[1], directions, -1]).permute([0, 2, 1, 3])
 
 

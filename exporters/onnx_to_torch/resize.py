@@ -54,7 +54,7 @@ def _kernel(distance: Tensor, mode: str, a: float) -> Tensor:
 def _matrix(x: Tensor, size: int, scale: float, mode: str, a: float, exclude_outside: int, antialias: int) -> Tensor:
     """Weights (length, size); what falls outside goes to the edges, or is left out and the rest scaled up."""
     squeeze = min(scale, 1.0) if antialias == 1 else 1.0
-    beyond = int(math.ceil(2.0 / squeeze)) + 1
+    beyond = math.ceil(2.0 / squeeze) + 1
     places = torch.arange(-beyond, size + beyond, dtype=torch.float64, device=x.device)
     # positions outside count as many times as they lie within the kernel's reach of a result
     clamped = torch.clamp(x, -float(beyond - 1), float(size + beyond - 2)) if antialias == 0 else x
@@ -128,10 +128,10 @@ def resize(
         if keep_aspect_ratio_policy != "stretch":
             common = min(factors) if keep_aspect_ratio_policy == "not_larger" else max(factors)
             factors = [common for _ in factors]
-            lengths = [int(math.floor(common * float(X.shape[axis]) + 0.5)) for axis in places]
+            lengths = [math.floor(common * float(X.shape[axis]) + 0.5) for axis in places]
     elif scales is not None:
         factors = scales
-        lengths = [int(math.floor(float(X.shape[axis]) * scales[i])) for i, axis in enumerate(places)]
+        lengths = [math.floor(float(X.shape[axis]) * scales[i]) for i, axis in enumerate(places)]
     result = X if X.is_floating_point() or mode == "nearest" else X.to(torch.float32)
     crops = coordinate_transformation_mode == "tf_crop_and_resize" and roi is not None and len(roi) > 0
     for i, axis in enumerate(places):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import keyword
 import re
+from typing import TYPE_CHECKING
 
-import onnx_ir as ir
 import torch
 from torch import nn
 
 from exporters.graph.clean import CONSTANT
 from exporters.onnx_to_torch.dtypes import tensor_of
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 # Inputs that hold what training observed, not what it learned: operator -> their positions.
 STATISTICS = {"BatchNormalization": (3, 4)}

@@ -35,7 +35,7 @@ from tests.importers.compare import difference  # noqa: E402
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand])
 H5_EVERY = 8  # each so many passing cases, one is written to be reloaded
 # Weights that must be constants for the operator to be a layer
-WEIGHTS = {"ConvTranspose": (1, 2), "GroupNormalization": (1, 2)}
+WEIGHTS = {"ConvTranspose": (1, 2), "GroupNormalization": (1, 2), "LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3)}
 
 
 def constants(case: Case) -> set[str]:

@@ -20,11 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from exporters.graph.operator_table import Operator, OperatorTable
 
-OURS = {"outputs", "source_shape"}  # what a builder adds of its own: the number of outputs, the input's shape
+# What a builder adds of its own: the number of outputs, of carried values, and the input's shape.
+OURS = {"outputs", "carried", "source_shape"}
 LEGACY = {"consumed_inputs"}
 DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype"}
 # Defaults that the schemas state in words only, or that stand in a neighbouring version.
 IN_WORDS = {
+    ("Constant", "value"): "required up to opset 11, one of many since",
     ("Concat", "axis"): "opset 1: 'default value is 1'",
     ("Split", "axis"): "opset 1: 'Which axis to split on'; every later version says 0",
     ("Reshape", "shape"): "opset 1: needed, though it is declared optional",
@@ -74,11 +76,10 @@ def _inputs(row: Operator, schema: defs.OpSchema) -> list[str]:
             found.append(f"input {i} is '{formal.name}'")
             continue
         parameter = parameters[i]
-        if formal.option == Option.Optional and parameter.default is parameter.empty:
+        if row.layout != "subgraphs" and formal.option == Option.Optional and parameter.default is parameter.empty:
             found.append(f"'{formal.name}' is optional")
-        if (formal.option == Option.Variadic) != (_is_list(parameter.annotation)) and "seq(" not in formal.type_str:
-            if formal.option == Option.Variadic:
-                found.append(f"'{formal.name}' is variadic")
+        if formal.option == Option.Variadic and not _is_list(parameter.annotation):
+            found.append(f"'{formal.name}' is variadic")
     return found
 
 
@@ -94,7 +95,12 @@ def _attributes(row: Operator, schema: defs.OpSchema) -> list[str]:
             continue
         if parameter is None:
             found.append(f"attribute '{name}' is missing")
-        elif attribute.required and parameter.default is not parameter.empty and not _forced(row, schema, name):
+        elif (
+            attribute.required
+            and row.name != "Constant"
+            and parameter.default is not parameter.empty
+            and not _forced(row, schema, name)
+        ):
             found.append(f"'{name}' is required")
         elif not attribute.required and not _same(parameter.default, attribute, name):
             found.append(f"'{name}' is by default {_default(attribute)}, not {parameter.default}")

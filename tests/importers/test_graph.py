@@ -53,7 +53,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_something_else_than_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
-    with pytest.raises(InvalidGraph, match="m.onnx: this is not an ONNX model, or it was cut short"):
+    with pytest.raises(InvalidGraph, match=r"m\.onnx: this is not an ONNX model, or it was cut short"):
         read(path)
 
 

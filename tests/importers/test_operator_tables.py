@@ -35,7 +35,7 @@ def test_every_function_has_the_signature_of_its_schema(target: str) -> None:
 def table() -> OperatorTable:
     table = OperatorTable("Paper", ceiling=20, advice="Fold it yourself.")
     for since in (1, 7, 13):
-        table.op("Relu", since=since)(lambda X, since=since: since)
+        table.op("Relu", since=since)(lambda x, since=since: since)
     return table
 
 
@@ -47,7 +47,7 @@ def test_the_newest_function_that_is_old_enough_is_found(table: OperatorTable, o
 
 
 def test_an_operator_newer_than_the_model_is_not_found(table: OperatorTable) -> None:
-    table.op("Gelu", since=20)(lambda X: X)
+    table.op("Gelu", since=20)(lambda x: x)
     assert table.lookup("Gelu", 19) is None
 
 
@@ -58,8 +58,8 @@ def test_the_function_for_as_many_outputs_as_are_used_is_found(table: OperatorTa
 
 
 def test_registering_twice_raises(table: OperatorTable) -> None:
-    def second(X: object) -> object:
-        return X
+    def second(x: object) -> object:
+        return x
 
     message = "Relu since opset 7 is already registered for Paper: second would be its second function"
     with pytest.raises(ValueError, match=message):
