@@ -1,0 +1,51 @@
+"""`toolkit inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli import options
+
+if TYPE_CHECKING:
+    from toolkit.inspection import Inspection
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one strict JSON object.")
+def command(path: Path, as_json: bool) -> None:
+    """Say what PATH is, without running it: kind, writer, signature, parameters, operators, and what in it is code."""
+    from toolkit.inspection import inspect
+
+    found = inspect(path)
+    if as_json:
+        options.show_json(found.to_json())
+        return
+    for title, text in _lines(found):
+        click.echo(f"{title:<12}{text}")
+
+
+def _lines(found: Inspection) -> list[tuple[str, str]]:
+    from toolkit.files import describe_size
+    from toolkit.report.plain import plain
+
+    lines = [("kind", f"{found.kind}, {describe_size(found.size)}")]
+    if found.writer:
+        lines.append(("written by", plain(found.writer)))
+    if found.signature is not None:
+        lines += [("input", plain(str(spec))) for spec in found.signature.inputs]
+        lines += [("output", plain(str(spec))) for spec in found.signature.outputs]
+    if found.labels:
+        lines.append(("labels", plain(", ".join(found.labels), 100)))
+    if found.parameters is not None:
+        lines.append(("parameters", f"{found.parameters:,}"))
+    if found.operators:
+        lines.append(("operators", plain(", ".join(f"{name} {count}" for name, count in found.operators.items()))))
+    lines += [(plain(key, 11), plain(value)) for key, value in found.facts.items()]
+    if found.code:
+        lines.append(("code", plain(", ".join(found.code), 200)))
+    lines.append(("safe?", plain(found.safe)))
+    return lines
