@@ -20,6 +20,7 @@ from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.signature import Signature
 
 SAFE = "opens without running code of its own"
+_CODE = ("torchscript", "savedmodel")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,11 @@ def _bundle(path: Path) -> Inspection:
     facts = {name: f"{file}, {files.describe_size(_size(path / file))}" for name, file in found.formats.items()}
     facts |= {"source": str(found.source.get("name")), "verified": _verified(found), "files": "all as exported"}
     writer = f"toolkit {found.versions.get('toolkit', '?')}, {found.created}"
-    return Inspection(path, "bundle", _size(path), SAFE, writer, found.signature, found.contract.labels, facts=facts)
+    code = tuple(file for name, file in found.formats.items() if name in _CODE)
+    safe = "TorchScript and SavedModel are code that runs when it is called" if code else SAFE
+    return Inspection(
+        path, "bundle", _size(path), safe, writer, found.signature, found.contract.labels, code=code, facts=facts
+    )
 
 
 def _verified(found: manifest.Manifest) -> str:
