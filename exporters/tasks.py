@@ -11,7 +11,8 @@ from exporters.options import ExportOptions
 from exporters.sources.source import Source
 from toolkit import formats
 from toolkit.contract import Contract
-from toolkit.errors import ToolkitError
+from toolkit.errors import NotWritable, ToolkitError
+from toolkit.files import explaining_os_errors
 from toolkit.signature import Signature
 from toolkit.worker.server import describe
 from toolkit.worker.session import Session
@@ -52,8 +53,9 @@ def write(
     session.progress({"stage": f"write {to} ({strategy})"})
     runner = session.objects[handle]
     try:
-        _exporter(to).strategies(runner)[strategy](runner, Path(path), ExportOptions.from_json(options))
-    except OSError:
+        with explaining_os_errors(Path(path)):
+            _exporter(to).strategies(runner)[strategy](runner, Path(path), ExportOptions.from_json(options))
+    except NotWritable:
         raise  # a full disk is no fault of the strategy
     except ToolkitError as error:
         return {"written": False, "why": error.found}
@@ -67,7 +69,9 @@ def write_from_onnx(
 ) -> None:
     """Write one format from an ONNX graph, through our own importers."""
     session.progress({"stage": f"write {to} (from ONNX)"})
-    _exporter(to).from_onnx(Path(onnx_path), Path(path), Signature.from_json(signature), Contract.from_json(contract))
+    declared = Signature.from_json(signature), Contract.from_json(contract)
+    with explaining_os_errors(Path(path)):
+        _exporter(to).from_onnx(Path(onnx_path), Path(path), *declared)
 
 
 def _exporter(to: str) -> Any:

@@ -75,14 +75,15 @@ def load(folder: Path) -> Artifact:
     sidecar = folder / SIDECAR
     try:
         data = json.loads(sidecar.read_text(encoding="utf-8"))
-        if data["schema"] > SCHEMA:
-            raise BadInput(
-                f"it was written by a newer toolkit (schema {data['schema']}; this one reads {SCHEMA})",
-                where=str(sidecar),
-                hint="Upgrade the toolkit.",
-            )
-        return Artifact.from_json(folder, data)
+        if data["schema"] <= SCHEMA:
+            return Artifact.from_json(folder, data)
     except FileNotFoundError:
         raise BadInput("the folder holds no artifact.json", where=str(folder)) from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise BadInput(f"the file is damaged ({error!r})", where=str(sidecar), hint="Train again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput) as error:
+        what = error.found if isinstance(error, BadInput) else repr(error)
+        raise BadInput(f"the file is damaged ({what})", where=str(sidecar), hint="Train again.") from None
+    raise BadInput(
+        f"it was written by a newer toolkit (schema {data['schema']}; this one reads {SCHEMA})",
+        where=str(sidecar),
+        hint="Upgrade the toolkit.",
+    )

@@ -6,9 +6,10 @@ hashes. It is written under a temporary name beside its destination; a failing e
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from exporters.sources.source import Source
 from toolkit import __version__, files, formats, manifest
 from toolkit.errors import ExportFailed, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
+from toolkit.runtime import devices as device_names
 from toolkit.verification import golden, report, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.report import Report, Row, Verdict
@@ -34,7 +36,8 @@ PAGE = "report.html"
 
 # Which worker rebuilds a format from the hub's ONNX graph.
 _HUB_RUNTIME = {"torchscript": "torch", "savedmodel": "tensorflow", "hdf5": "tensorflow"}
-_SMALLEST = 2_000_000
+# Bytes that the smallest export needs beside its weights, and what is left where a disk has run full since.
+_SMALLEST, _FULL = 2_000_000, 500_000
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,10 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
     """Export in the workers of `pool`, which stay warm for the next request. Raises as `export` does."""
     started = time.monotonic(), pool.seconds["cpu"]
     to_onnx.check_options(request.options)
+    for device in request.settings.devices:
+        device_names.parse(device)
     _check_destination(request.output)
-    with files.replacing(request.output) as staged:
+    with files.replacing(request.output) as staged, _naming_full_disks(request.output):
         folder = staged.absolute()  # a worker has a working directory of its own
         pool.warm(_workers(request.names, request.source, is_object=request.model is not None))
         request.settings.stage(f"open {request.source.name}")
@@ -144,6 +149,20 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         listed = _complete(folder, request, side, subject, found, routes)
         side.close()
     return Bundle(request.output, listed, found, routes, _notes(side, routes))
+
+
+@contextlib.contextmanager
+def _naming_full_disks(output: Path) -> Iterator[None]:
+    """Say so where the disk is full: every library has words of its own for it, and PyTorch's savers just abort."""
+    try:
+        yield
+    except NotWritable as error:
+        error.where = str(output)  # a worker knows the temporary name alone
+        raise
+    except Exception as error:
+        if files.free_space(output) < _FULL:
+            raise files.disk_full(output) from error
+        raise
 
 
 def _format_names(to: str | Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from toolkit.errors import BadInput, DiskFull, NotWritable
 
 _STAGING = ".toolkit-"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 @contextlib.contextmanager
@@ -21,21 +23,33 @@ def replacing(destination: Path) -> Iterator[Path]:
     """Yield a path beside `destination` to write to; on success it takes the destination's place, else it vanishes.
 
     The temporary sibling is on the same file system, so that the last step is a rename: whatever stood at the
-    destination stays whole until then. Works for files and folders. Raises NotWritable or DiskFull.
+    destination stays whole until then, also where the process is killed. Works for files and folders; a file never
+    replaces a folder. Folders on the way that were missing vanish again too. Raises NotWritable or DiskFull.
     """
-    parent = destination.parent
-    stage: Path | None = None
-    with explaining_os_errors(destination):
-        parent.mkdir(parents=True, exist_ok=True)
+    with explaining_os_errors(destination), _folder(destination.parent) as parent:
         stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
-        stage.chmod(0o777 & ~_umask())
-        target = stage / destination.name
         try:
+            stage.chmod(0o777 & ~_umask())
+            target = stage / destination.name
             yield target
             _sync(target)
             _swap(target, destination)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """The folder, made with its parents where it is missing; what was made is removed again on failure, if empty."""
+    missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 def _umask() -> int:
@@ -45,18 +59,34 @@ def _umask() -> int:
 
 
 def _swap(source: Path, destination: Path) -> None:
-    """Rename over a file; a folder in the way is moved aside first and removed once its successor stands."""
-    if destination.is_dir() and not destination.is_symlink():
-        aside = source.parent / "previous"
-        destination.rename(aside)
-        try:
-            source.rename(destination)
-        except OSError:
-            aside.rename(destination)
-            raise
-    else:
+    """Rename over a file; change places with a folder, whose content then lies in the stage and goes with it."""
+    if not destination.is_dir() or destination.is_symlink():
         source.replace(destination)
+    elif not source.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder stands there", str(destination))
+    elif not _exchange(source, destination):
+        _move_aside(source, destination)
     _sync_folder(destination.parent)
+
+
+def _exchange(source: Path, destination: Path) -> bool:
+    """Let two paths change places in one step; False where the system or the file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(destination), _RENAME_EXCHANGE) == 0)
+
+
+def _move_aside(source: Path, destination: Path) -> None:
+    """The second best: for a moment nothing stands at the destination."""
+    aside = source.parent / ".previous"
+    destination.rename(aside)
+    try:
+        source.rename(destination)
+    except OSError:
+        aside.rename(destination)
+        raise
 
 
 def _sync(path: Path) -> None:
@@ -81,14 +111,8 @@ def explaining_os_errors(destination: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"the disk is full ({describe_size(free_space(destination))} free)",
-                where=str(destination),
-                hint="Free some space or choose another folder; nothing was left behind.",
-            ) from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError | IsADirectoryError) or (
-            error.errno in (errno.EROFS, errno.ENAMETOOLONG, errno.EIO)
-        ):
+            raise disk_full(destination) from error
+        if error.errno in _REFUSALS and _is_about(error, destination):
             raise NotWritable(
                 f"it cannot be written ({error.strerror})",
                 where=str(destination),
@@ -97,11 +121,34 @@ def explaining_os_errors(destination: Path) -> Iterator[None]:
         raise
 
 
+# What keeps a destination from being written, by the operating system's names.
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY,
+             errno.EBUSY, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.EINVAL)  # fmt: skip
+
+
+def _is_about(error: OSError, destination: Path) -> bool:
+    """Whether an error is the destination's own; one that names a file elsewhere, such as an input, is not."""
+    if not isinstance(error.filename, str | bytes):
+        return True
+    named, folder = Path(os.fsdecode(error.filename)).absolute(), destination.parent.absolute()
+    return named.is_relative_to(folder) or folder.is_relative_to(named)
+
+
 def free_space(path: Path) -> int:
     """Free bytes on the file system that `path` is or will be on."""
+    path = path.absolute()
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
+
+
+def disk_full(destination: Path) -> DiskFull:
+    """The error for a disk that ran full while the destination was written."""
+    return DiskFull(
+        f"the disk is full ({describe_size(free_space(destination))} free)",
+        where=str(destination),
+        hint="Free some space or choose another folder; nothing was left behind.",
+    )
 
 
 def require_space(destination: Path, needed: int) -> None:

@@ -5,6 +5,8 @@ A format's exporter is `exporters/to_<name>.py`; its runner, what opens and runs
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -103,13 +105,15 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 
 
-def by_name(name: str) -> Format:
-    """The format of that name. Raises UnknownFormat with the list of names."""
+def by_name(name: str, where: str = "--to") -> Format:
+    """The format of that name. Raises UnknownFormat with the list of names; `where` is the option that it came from."""
     try:
         return FORMATS[name]
     except KeyError:
         raise UnknownFormat(
-            f"'{name}' is not a format", where="--to", hint=f"Choose from {', '.join(FORMATS)} or all."
+            f"'{name}' is not a format",
+            where=where,
+            hint=f"Choose from {', '.join(FORMATS)}{' or all' if where == '--to' else ''}.",
         ) from None
 
 
@@ -128,11 +132,19 @@ def of_path(path: Path) -> Format:
 
 
 def check_readable(path: Path) -> None:
-    """Raise BadInput where there is no such path, or an empty file."""
-    if not path.exists():
+    """Raise BadInput where there is no such path, an empty file, or what is neither a file nor a folder."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         what = "a link to a file that does not exist" if path.is_symlink() else "no such file or folder"
-        raise BadInput(what, where=str(path), hint="Check the path.")
-    if path.is_file() and path.stat().st_size == 0:
+        raise BadInput(what, where=str(path), hint="Check the path.") from None
+    except OSError as error:
+        raise BadInput(f"it cannot be read ({error.strerror})", where=str(path), hint="Check the path.") from None
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise BadInput("it is neither a file nor a folder", where=str(path), hint="Check the path.")
+    if not os.access(path, os.R_OK):
+        raise BadInput("it cannot be read (Permission denied)", where=str(path), hint="Check its permissions.")
+    if stat.S_ISREG(found.st_mode) and found.st_size == 0:
         raise BadInput("the file is empty (0 bytes)", where=str(path), hint="Export or copy it again.")
 
 

@@ -62,8 +62,13 @@ class Manifest:
 
 def timestamp() -> str:
     """UTC now in ISO 8601, or SOURCE_DATE_EPOCH where it is set, so that a build can be repeated to the byte."""
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(given or time.time())))
+    except (ValueError, OverflowError, OSError):
+        raise BadInput(
+            f"'{given}' is not a number of seconds", where="SOURCE_DATE_EPOCH", hint="Unset it, or give Unix time."
+        ) from None
 
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -80,27 +85,37 @@ def load(folder: Path) -> Manifest:
     path = folder / NAME
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] > SCHEMA:
-            raise BadInput(
-                f"it was written by a newer toolkit (schema {data['schema']}; this one reads {SCHEMA})",
-                where=str(path),
-                hint="Upgrade the toolkit.",
-            )
-        return Manifest(
-            Signature.from_json(data["signature"]),
-            Contract.from_json(data["contract"]),
-            data["formats"],
-            data["files"],
-            data["source"],
-            data["options"],
-            data["versions"],
-            data["verification"],
-            data["created"],
-        )
+        if data["schema"] <= SCHEMA:
+            return _read(data)
     except FileNotFoundError:
         raise BadInput("the folder holds no manifest.json", where=str(folder), hint="Export the model again.") from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise BadInput(f"the file is damaged ({error!r})", where=str(path), hint="Export the model again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput) as error:
+        what = error.found if isinstance(error, BadInput) else repr(error)
+        raise BadInput(f"the file is damaged ({what})", where=str(path), hint="Export the model again.") from None
+    raise BadInput(
+        f"it was written by a newer toolkit (schema {data['schema']}; this one reads {SCHEMA})",
+        where=str(path),
+        hint="Upgrade the toolkit.",
+    )
+
+
+def _read(data: Mapping[str, Any]) -> Manifest:
+    """The manifest from its JSON; a format must be one of the files that are listed, or a folder of them."""
+    files = {str(name): {"size": int(e["size"]), "sha256": str(e["sha256"])} for name, e in data["files"].items()}
+    for path in data["formats"].values():
+        if path not in files and not any(name.startswith(f"{path}/") for name in files):
+            raise BadInput(f"'{path}' is none of the files that it lists")
+    return Manifest(
+        Signature.from_json(data["signature"]),
+        Contract.from_json(data["contract"]),
+        dict(data["formats"]),
+        files,
+        data["source"],
+        data["options"],
+        data["versions"],
+        data["verification"],
+        data["created"],
+    )
 
 
 def check(folder: Path) -> Manifest:

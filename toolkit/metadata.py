@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from toolkit.contract import Contract
+from toolkit.errors import BadInput
 from toolkit.signature import Signature
 
 KEY = "toolkit"
@@ -28,5 +29,5 @@ def loads(text: str | bytes | None) -> tuple[Signature, Contract] | None:
         if not isinstance(data, dict) or data.get("schema", 0) > SCHEMA:
             return None
         return Signature.from_json(data["signature"]), Contract.from_json(data["contract"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput):
         return None

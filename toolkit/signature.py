@@ -25,8 +25,9 @@ DTYPES = (
     "bool", "string",
 )  # fmt: skip
 
-_SPEC = re.compile(r"^(?P<name>[^:\[\]]+):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\]]*)\]$")
-_DIM = re.compile(r"^(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:<=(?P<max>\d+))?$")
+_SPEC = re.compile(r"(?P<name>[^:\[\]]+):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\]]*)\]")
+_SIZE = re.compile(r"[1-9][0-9]{0,18}")
+_DIM = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:<=(?P<max>[1-9][0-9]{0,18}))?")
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,14 @@ def parse_input(text: str) -> tuple[TensorSpec, dict[str, int]]:
 
     Returns the spec and the limits that it declares. Raises BadInput with the form that is wanted.
     """
-    match = _SPEC.match(text.replace(" ", ""))
+    match = _SPEC.fullmatch(text.replace(" ", ""))
     if not match:
         raise _bad_input(text, "it has another form")
     shape: list[Dim] = []
     limits: dict[str, int] = {}
-    for part in filter(None, match["shape"].split(",")):
-        symbol = _DIM.match(part)
-        if part.isdigit():
+    for part in match["shape"].split(",") if match["shape"] else ():
+        symbol = _DIM.fullmatch(part)
+        if _SIZE.fullmatch(part):
             shape.append(int(part))
         elif symbol:
             shape.append(symbol["name"])
@@ -208,6 +209,8 @@ def flatten(value: Any, name: str, *, is_leaf: Callable[[Any], bool]) -> tuple[S
         if item is None:
             return None
         if is_leaf(item):
+            if path in flat:
+                raise BadInput(f"the name '{path}' stands for two values", where=name)
             flat[path] = item
             return path
         if isinstance(item, Mapping):

@@ -31,20 +31,20 @@ def build(factory: str, search: Sequence[str]) -> tuple[Any, Any]:
         raise FactoryFailed(f"there is no module '{error.name}'", where=factory) from error
     except AttributeError as error:
         raise FactoryFailed(f"{error}", where=factory) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(factory, error) from error
     if not callable(found):
         raise FactoryFailed(f"it is a {type(found).__name__}, not a callable", where=factory)
     try:
         result = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(factory, error) from error
     if isinstance(result, tuple) and len(result) == 2:
         return result
     return result, getattr(result, "example_inputs", getattr(result, "example_input_array", None))
 
 
-def _raised(factory: str, error: Exception) -> FactoryFailed:
+def _raised(factory: str, error: BaseException) -> FactoryFailed:
     """The user's own exception with the line of the user's code that it came from."""
     frames = traceback.extract_tb(error.__traceback__)
     # The last frame of the traceback is the user's, or of a library that the user called.

@@ -7,6 +7,7 @@ the imports in their module's text.
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -117,7 +118,7 @@ def resolve(
     if not isinstance(source, str | Path):
         return replace(common, kind=f"{framework_of(source)}-object", name=type(source).__name__)
     path = Path(source)
-    if not path.exists() and _FACTORY.match(str(source)):
+    if _FACTORY.match(str(source)) and not os.path.lexists(path):
         kind = f"{framework or factory_framework(str(source), folders)}-factory"
         return replace(common, kind=kind, name=str(source), factory=str(source))
     formats.check_readable(path)

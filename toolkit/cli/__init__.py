@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -30,8 +33,28 @@ COMMANDS = {
 _HIDDEN = ("worker",)
 
 
+class _ClosedPipe(Exception):
+    """The reader of our output has gone. Not an OSError: click would make exit code 1 of it, "a verdict failed"."""
+
+
+@contextlib.contextmanager
+def _noticing_closed_pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ClosedPipe from None
+
+
 class _LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _noticing_closed_pipes():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _noticing_closed_pipes():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return [name for name in COMMANDS if name not in _HIDDEN]
@@ -60,7 +83,21 @@ def group() -> None:
 
 def run(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; every error of ours is one message on stderr, never a traceback."""
-    sys.exit(invoke(arguments))
+    import signal
+
+    signal.signal(signal.SIGTERM, _terminated)
+    code = invoke(arguments)
+    try:
+        if sys.stdout is not None:  # `>&-`
+            sys.stdout.flush()
+    except OSError:
+        code = _closed_pipe()
+    sys.exit(code)
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM unwinds like Ctrl-C, so that workers end and half-written files go; 128 + 15 is the shell's code."""
+    sys.exit(143)
 
 
 def invoke(arguments: list[str] | None = None) -> int:
@@ -77,8 +114,11 @@ def invoke(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
         return 130
-    except BrokenPipeError:
+    except _ClosedPipe:
         return _closed_pipe()
+    except OSError as error:
+        _say(f"BadInput: {error.filename or 'the operating system'}: {error.strerror or error}")
+        return EXIT_USAGE
 
 
 def _say(text: str) -> None:
@@ -93,4 +133,4 @@ def _closed_pipe() -> int:
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+    return 141  # 128 + SIGPIPE, as the shell says it

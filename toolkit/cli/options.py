@@ -88,6 +88,9 @@ device_option = click.option(
 def limits(threads: int | None, timeout: float, memory: float | None) -> Limits:
     from toolkit.worker.limits import Limits
 
+    for option, value in (("--timeout", timeout), ("--memory", memory)):
+        if value is not None and not 0 < value < float("inf"):
+            raise BadInput(f"'{value:g}' is not a limit", where=option, hint="Give a number above 0.")
     return Limits(seconds=timeout, memory=int((memory or 0) * 1e9), threads=threads or 0)
 
 

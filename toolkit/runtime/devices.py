@@ -5,11 +5,18 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.errors import BadInput, DeviceMissing
 
 KINDS = ("cpu", "cuda")
+
+# What TensorFlow 2.20 and newer, and PyTorch 2.9 and newer, open by name when they look for a GPU. PyTorch's CUDA
+# version differs from build to build; cuDNN's does not.
+_TENSORFLOW_LIBRARIES = ("libcudart.so.12", "libcublas.so.12", "libcublasLt.so.12", "libcufft.so.11",
+                         "libcusolver.so.11", "libcusparse.so.12", "libcudnn.so.9")  # fmt: skip
+_TORCH_LIBRARIES = ("libcudnn.so.9",)
 
 
 def parse(device: str) -> tuple[str, int]:
@@ -84,13 +91,29 @@ def _torch() -> str | None:
         return "the package 'torch' is not installed"
     if version.endswith("+cpu"):
         return f"torch {version} was built without CUDA"
-    return _driver()
+    return _driver() or _first_missing(_TORCH_LIBRARIES)
 
 
 def _tensorflow() -> str | None:
     if _version("tensorflow") is None:
         return "the package 'tensorflow' is not installed"
-    return _driver()
+    return _driver() or _first_missing(_TENSORFLOW_LIBRARIES)
+
+
+def _first_missing(libraries: Sequence[str]) -> str | None:
+    """The first of the libraries that neither the dynamic loader finds nor an installed nvidia-* package holds."""
+    folders = _package_folders()
+    for library in libraries:
+        if not any((folder / library).is_file() for folder in folders) and missing_library(library):
+            return f"{library} missing"
+    return None
+
+
+def _package_folders() -> list[Path]:
+    """Where the nvidia-* packages put their libraries, which frameworks look in by themselves."""
+    spec = importlib.util.find_spec("nvidia")
+    roots = spec.submodule_search_locations if spec is not None else None
+    return [folder for root in roots or () for folder in sorted(Path(root).glob("*/lib"))]
 
 
 def _version(package: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from toolkit import formats, manifest
 from toolkit.contract import Contract
-from toolkit.errors import BadInput
+from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.runtime import image
 from toolkit.runtime.runner import Runner
 from toolkit.signature import Signature
@@ -38,7 +38,12 @@ class Predictor:
 
     def __init__(self, runner: Runner) -> None:
         self._stack = contextlib.ExitStack()
-        self._runner = self._stack.enter_context(runner)
+        try:
+            self._runner = self._stack.enter_context(runner)
+        except ModuleNotFoundError as error:
+            raise RuntimeMissing(
+                f"the package '{error.name}' is not installed", hint="`toolkit doctor` says what to run."
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +104,7 @@ def load(path: Path | str, *, device: str = "cpu", threads: int | None = None, f
         if name not in bundle.formats:
             raise BadInput(f"the bundle holds no {name}; it holds {', '.join(bundle.formats)}", where=str(path))
         return Predictor(formats.by_name(name).open(path / bundle.formats[name], device, threads))
-    found = formats.by_name(format) if format else formats.of_path(path)
+    found = formats.by_name(format, "--format") if format else formats.of_path(path)
     return Predictor(found.open(path, device, threads))
 
 
@@ -109,8 +114,6 @@ def _first_installed(names: Mapping[str, str]) -> str:
     for name in names:
         if find_spec(formats.by_name(name).package) is not None:
             return name
-    from toolkit.errors import RuntimeMissing
-
     raise RuntimeMissing(
         f"none of the runtimes of {', '.join(names)} is installed", hint="`toolkit doctor` says what to run."
     )

@@ -58,9 +58,14 @@ class Runner(ABC):
     def run(self, inputs: Arrays) -> dict[str, np.ndarray[Any, Any]]:
         """Predict: arrays by name -> arrays by name. Raises BadInput for a wrong name, dtype or shape."""
         check_inputs(self.signature, inputs)
-        outputs = self.invoke(self.prepare(inputs))
+        outputs = self.invoke(self.prepare({name: _native(array) for name, array in inputs.items()}))
         self.synchronize()
         return self.fetch(outputs)
+
+
+def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same values in this machine's byte order: a runtime would take another one's bytes as they are."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def check_inputs(signature: Signature, inputs: Arrays) -> None:
@@ -78,6 +83,12 @@ def check_inputs(signature: Signature, inputs: Arrays) -> None:
 
 
 def _check_one(spec: TensorSpec, array: np.ndarray[Any, Any], sizes: dict[str, int]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise BadInput(
+            f"it is a {type(array).__name__}, not a NumPy array",
+            where=f"input '{spec.name}'",
+            hint=f"Convert it: numpy.asarray(value, '{spec.dtype}').",
+        )
     dtype = array.dtype.name if array.dtype.kind not in "OSUT" else "string"
     if dtype != spec.dtype:
         raise BadInput(

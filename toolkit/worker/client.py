@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Protocol, Self, cast
 
 from toolkit import errors
-from toolkit.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from toolkit.errors import BadInput, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.files import describe_size
 from toolkit.worker import wire
 from toolkit.worker.limits import Limits, environment, resident_memory
@@ -47,6 +47,8 @@ class Worker:
         self._command = list(command) if command else [sys.executable, "-P", "-m", "toolkit.worker"]
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: collections.deque[bytes] = collections.deque()
+        self._reader: threading.Thread | None = None
+        self._looked = 0.0
         self._stage = "start"
         self._greeted = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -66,24 +68,35 @@ class Worker:
         """Start the process without waiting for it: several can import their frameworks at once."""
         if self.alive:
             return
+        self._kill()  # one that died between two calls leaves pipes and a folder
         self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
         settings = environment(self.limits.threads)
         if self.device == "cpu":
             settings["CUDA_VISIBLE_DEVICES"] = "-1"
         path = os.pathsep.join(filter(None, [str(_DISTRIBUTION), os.environ.get("PYTHONPATH", "")]))
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=self._folder.name,
-            env={**os.environ, **settings, "PYTHONPATH": path},
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=self._folder.name,
+                env={**os.environ, **settings, "PYTHONPATH": path},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._folder.cleanup()
+            raise BadInput(
+                f"the {self.runtime} worker cannot be started ({error.strerror})",
+                where=self._command[0],
+                hint="Check --python and --worker.",
+            ) from None
         self._stage = "start"
         self._greeted = False
-        threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True).start()
+        self._stderr = collections.deque()
+        self._reader = threading.Thread(target=self._drain, args=(self._process.stderr, self._stderr), daemon=True)
+        self._reader.start()
 
     def call(
         self,
@@ -143,14 +156,14 @@ class Worker:
 
     def _send(self, message: Any, deadline: float) -> None:
         try:
-            wire.write(_Pipe(self._running.stdin, lambda: self._watch(deadline)), message)
+            wire.write(_Pipe(self._running.stdin, lambda *, idle: self._look(deadline, idle=idle)), message)
         except OSError:
             raise self._died() from None
 
     def _receive(self, deadline: float) -> Mapping[str, Any]:
         try:
-            reply = wire.read(_Pipe(self._running.stdout, lambda: self._watch(deadline)))
-        except EOFError:
+            reply = wire.read(_Pipe(self._running.stdout, lambda *, idle: self._look(deadline, idle=idle)))
+        except (EOFError, wire.CutShort):
             raise self._died() from None
         except wire.Malformed as error:
             raise self._failed(WorkerCrashed, f"the {self.runtime} worker wrote {error} instead of a message") from None
@@ -163,8 +176,12 @@ class Worker:
         assert self._process is not None
         return self._process
 
-    def _watch(self, deadline: float) -> None:
-        """While the worker is waited for: is it too large, or too late?"""
+    def _look(self, deadline: float, *, idle: bool) -> None:
+        """While the worker is waited for, or talks without end, a few times a second: is it too large, or too late?"""
+        now = time.monotonic()
+        if not idle and now - self._looked < _POLL_SECONDS:
+            return
+        self._looked = now
         if resident_memory(self._running.pid) > self.limits.memory:
             raise self._failed(
                 WorkerOutOfMemory,
@@ -183,6 +200,8 @@ class Worker:
     def _died(self) -> errors.ToolkitError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._running.wait(2)
+        if self._reader is not None:
+            self._reader.join(1)  # its last words may still be in the pipe
         code = self._running.poll()
         how = "closed its pipe" if code is None else _how_it_ended(code)
         return self._failed(WorkerCrashed, f"{self.runtime} crashed: {how} ({self._stage})", _last_words(self.stderr()))
@@ -210,33 +229,40 @@ class Worker:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _drain(self, stderr: IO[bytes]) -> None:
+    @staticmethod
+    def _drain(stderr: IO[bytes], kept: collections.deque[bytes]) -> None:
         """Keep reading stderr, so that a worker that writes a gigabyte is neither blocked nor remembered."""
         size = 0
         with stderr:
             while chunk := os.read(stderr.fileno(), _STDERR_KEPT):
-                self._stderr.append(chunk)
+                kept.append(chunk)
                 size += len(chunk)
-                while size > _STDERR_KEPT and len(self._stderr) > 1:
-                    size -= len(self._stderr.popleft())
+                while size > _STDERR_KEPT and len(kept) > 1:
+                    size -= len(kept.popleft())
+
+
+class _Watch(Protocol):
+    def __call__(self, *, idle: bool) -> None: ...
 
 
 class _Pipe:
-    """A pipe's end that never blocks for good: between two looks at it, `watch` may raise."""
+    """A pipe's end that never blocks for good: `watch` is called again and again, and may raise."""
 
-    def __init__(self, stream: IO[bytes] | None, watch: Callable[[], None]) -> None:
+    def __init__(self, stream: IO[bytes] | None, watch: _Watch) -> None:
         assert stream is not None
         self._descriptor = stream.fileno()
         self._watch = watch
 
     def readinto(self, buffer: memoryview, /) -> int:
         while not select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
-            self._watch()
+            self._watch(idle=True)
+        self._watch(idle=False)
         return os.readv(self._descriptor, [buffer])
 
     def write(self, data: memoryview, /) -> int:
         while not select.select([], [self._descriptor], [], _POLL_SECONDS)[1]:
-            self._watch()
+            self._watch(idle=True)
+        self._watch(idle=False)
         # A pipe that is writable takes this many bytes without blocking, and so the watch goes on.
         return os.write(self._descriptor, data[: select.PIPE_BUF])
 
@@ -255,5 +281,8 @@ def _last_words(text: str) -> str | None:
 
 def parse_command(text: str) -> list[str]:
     """A worker's command line as given to `--python` or `--worker`: an interpreter, or a whole prefix."""
-    parts = shlex.split(text)
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise BadInput(f"'{text}' is no command line ({error})", where="--python or --worker") from None
     return [*parts, "-P", "-m", "toolkit.worker"] if len(parts) == 1 else parts

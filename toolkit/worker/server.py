@@ -43,9 +43,13 @@ def serve(requests: wire.Stream, replies: wire.Stream) -> None:
     while True:
         try:
             call = wire.read(requests)
-        except EOFError:
+        except (EOFError, wire.CutShort):  # the parent has closed the pipe, or died
             return
-        wire.write(replies, answer(session, call))
+        reply = answer(session, call)
+        try:
+            wire.write(replies, reply)
+        except (TypeError, ValueError) as error:  # raised before a byte is written: the result holds no such value
+            wire.write(replies, {"error": describe(error).to_json()})
 
 
 def answer(session: Session, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def answer(session: Session, call: Mapping[str, Any]) -> dict[str, Any]:
     except MemoryError:
         full = WorkerOutOfMemory("the task ran out of memory", where=call["task"])
         return {"error": full.to_json(), "log": traceback.format_exc()}
-    except Exception as error:  # noqa: BLE001 - a framework may raise anything; it is reported with its name
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a framework may raise anything; it is reported by name
         return {"error": describe(error).to_json(), "log": traceback.format_exc()}
     wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     return {"result": result, "seconds": {"wall": wall, "cpu": cpu}}

@@ -7,6 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.errors import WorkerCrashed
+
+
+class _Opened(dict[str, Any]):
+    def __missing__(self, handle: str) -> Any:
+        raise WorkerCrashed(f"'{handle}' was open in a worker that has ended since", hint="Run the command again.")
+
 
 @dataclass
 class Session:
@@ -16,7 +23,7 @@ class Session:
     """
 
     send_progress: Callable[[Mapping[str, Any]], None] = lambda _: None
-    objects: dict[str, Any] = field(default_factory=dict)
+    objects: dict[str, Any] = field(default_factory=_Opened)
     _counter: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def progress(self, fields: Mapping[str, Any]) -> None:

@@ -34,6 +34,10 @@ class Malformed(Exception):
     """The other side wrote something that is not a frame."""
 
 
+class CutShort(Malformed):
+    """The stream ended inside a frame: the other side died while it wrote."""
+
+
 def write(stream: Stream, message: Any) -> None:
     """Send one message: JSON values, with NumPy arrays anywhere in it."""
     tensors: list[Array] = []
@@ -61,20 +65,26 @@ def read(stream: Stream) -> Any:
     raw = _read(stream, length)
     try:
         header = json.loads(raw)
-        tensors = [_read_tensor(stream, entry) for entry in header["tensors"]]
+        tensors: list[Array] = []
+        offset = 0
+        for entry in header["tensors"]:
+            tensors.append(_read_tensor(stream, entry, offset))
+            offset += tensors[-1].nbytes
         return _unpack(header["message"], tensors)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, MemoryError) as error:
         raise Malformed(f"a header that cannot be read ({error!r})") from error
 
 
-def _read_tensor(stream: Stream, entry: Mapping[str, Any]) -> Array:
+def _read_tensor(stream: Stream, entry: Mapping[str, Any], offset: int) -> Array:
     import numpy as np
 
     dtype = dtype_of(entry["dtype"])
-    count = entry["data_offsets"][1] - entry["data_offsets"][0]
-    if count != math.prod(entry["shape"]) * dtype.itemsize:
-        raise Malformed(f"a tensor of {count} bytes for the shape {entry['shape']}")
-    return np.frombuffer(_read(stream, count), dtype).reshape(entry["shape"])
+    start, end = entry["data_offsets"]
+    if start != offset:
+        raise Malformed(f"a tensor at byte {start} where byte {offset} comes next")
+    if end - start != math.prod(entry["shape"]) * dtype.itemsize:
+        raise Malformed(f"a tensor of {end - start} bytes for the {dtype} shape {entry['shape']}")
+    return np.frombuffer(_read(stream, end - start), dtype).reshape(entry["shape"])
 
 
 def _read(stream: Stream, count: int, *, at_start: bool = False) -> bytearray:
@@ -85,7 +95,7 @@ def _read(stream: Stream, count: int, *, at_start: bool = False) -> bytearray:
         if not got:
             if at_start and len(view) == count:
                 raise EOFError
-            raise Malformed("a frame that ends early")
+            raise CutShort("a frame that ends early")
         view = view[got:]
     return buffer
 
@@ -114,7 +124,7 @@ def _pack(value: Any, tensors: list[Array]) -> Any:
         case float():
             return value if math.isfinite(value) else {_FLOAT: repr(value)}
         case Mapping():
-            return {str(key): _pack(item, tensors) for key, item in value.items()}
+            return {_escaped(str(key)): _pack(item, tensors) for key, item in value.items()}
         case list() | tuple():
             return [_pack(item, tensors) for item in value]
     import numpy as np
@@ -125,7 +135,8 @@ def _pack(value: Any, tensors: list[Array]) -> Any:
         if value.dtype.kind in "OSUT":
             strings = [item.decode() if isinstance(item, bytes) else str(item) for item in value.reshape(-1)]
             return {_STRINGS: strings, "shape": list(value.shape)}
-        tensors.append(np.ascontiguousarray(value).reshape(value.shape))
+        native = value.astype(value.dtype.newbyteorder("="), copy=False)
+        tensors.append(np.ascontiguousarray(native).reshape(value.shape))
         return {_TENSOR: len(tensors) - 1}
     raise TypeError(f"a message holds JSON values and arrays, not {type(value).__name__}")
 
@@ -143,4 +154,9 @@ def _unpack(value: Any, tensors: list[Array]) -> Any:
         import numpy as np
 
         return np.array(value[_STRINGS], dtype=object).reshape(value["shape"])
-    return {key: _unpack(item, tensors) for key, item in value.items()}
+    return {key.removeprefix("$"): _unpack(item, tensors) for key, item in value.items()}
+
+
+def _escaped(key: str) -> str:
+    """A key of the message's own that looks like one of ours gets a second "$"; names come out of strangers' files."""
+    return f"${key}" if key.startswith("$") else key
