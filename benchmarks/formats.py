@@ -16,6 +16,7 @@ from toolkit.verification.report import Row
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
 
+_LATENCY = ("median", "p90", "p99", "source_median", "ratio", "low", "high", "verdict", "cold_start", "noisy")
 RESULTS = Path(__file__).resolve().parent / "results" / "formats.json"
 
 
@@ -54,23 +55,7 @@ def cell(row: Row) -> dict[str, Any]:
         "noise_ratio": output.noise_ratio if output else None,
         "worst_ratio": output.worst_ratio if output else None,
         "lenses": {lens.name: {"passed": lens.passed, "value": lens.value} for lens in row.lenses},
-        "latency": {
-            name: getattr(latency, name)
-            for name in (
-                "median",
-                "p90",
-                "p99",
-                "source_median",
-                "ratio",
-                "low",
-                "high",
-                "verdict",
-                "cold_start",
-                "noisy",
-            )
-        }
-        if latency
-        else None,
+        "latency": {name: getattr(latency, name) for name in _LATENCY} if latency else None,
     }
 
 

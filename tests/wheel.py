@@ -79,9 +79,9 @@ def check_demo(wheel: Path, folder: Path) -> None:
     """One model of the demo, from the wheel's files, with the frameworks of this environment."""
     unpacked = folder / "unpacked"
     zipfile.ZipFile(wheel).extractall(unpacked)
-    code = "import sys, toolkit; assert 'unpacked' in toolkit.__file__, toolkit.__file__; from toolkit.cli import run; run()"
-    command = [sys.executable, "-c", code, "demo", "-o", str(folder / "demo"), "--framework", "torch",
-               "--model", "fashion", "--epochs", "2"]  # fmt: skip
+    code = "import toolkit; assert 'unpacked' in toolkit.__file__; from toolkit.cli import run; run()"
+    options = ["--framework", "torch", "--model", "fashion", "--epochs", "2"]
+    command = [sys.executable, "-c", code, "demo", "-o", str(folder / "demo"), *options]
     run(command, folder, {**os.environ, "PYTHONPATH": str(unpacked)})
     assert (folder / "demo" / "report.html").is_file()
 

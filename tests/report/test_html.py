@@ -96,7 +96,7 @@ def test_what_a_reader_must_find(every_verdict):
         "the file names no outputs: they were compared by position",
         "out/worst.npz",
         "ab" * 32,
-        "0.43x faster",
+        "2.3x faster",
         "threads 1",
         "exit code 1",
         *(verdict.value for verdict in Verdict),
@@ -178,7 +178,7 @@ def test_the_latency_chart_counts_every_call(report):
     assert all(0 <= bar.x <= charts.WIDTH for bar in chart.bars)
     assert (
         chart.words
-        == "Median 4 ms for the source and 1.72 ms for this file: 0.43x faster (0.41 to 0.45 times the source's)."
+        == "Median 4 ms for the source and 1.72 ms for this file: 2.3x faster (0.41 to 0.45 times the source's)."
     )
 
 

@@ -16,8 +16,8 @@ def test_the_step_summary(report):
         "",
         "|  | format | runtime | ran on | max\\|d\\| | x noise | argmax | latency | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| ✅ | torchscript | torch 2.13 | cpu | 0 | 1.0 | 512/512 | can't tell | **PASS** identical |",
-        "| ✅ | onnx | onnxruntime 1.31.1 | cpu | 3.6e-07 | 0.9 | 512/512 | 0.43x faster | **PASS** |",
+        "| ✅ | torchscript | torch 2.13 | cpu | 0 | 0.0 | 512/512 | can't tell | **PASS** identical |",
+        "| ✅ | onnx | onnxruntime 1.31.1 | cpu | 3.6e-07 | 0.9 | 512/512 | 2.3x faster | **PASS** |",
         "| ⚠️ | onnx | onnxruntime 1.31.1 | - | - | - | - | - | **NOT RUN** cuda: libcublasLt.so.13 missing |",
     ]
     assert lines[-1] == "Worst input: out/worst.npz"

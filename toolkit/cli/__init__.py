@@ -30,7 +30,7 @@ COMMANDS = {
     "formats": "List the formats and the operators that are supported.",
     "worker": "Serve as a worker on stdin and stdout (for --worker on another machine).",
 }
-_HIDDEN = ("worker",)
+HIDDEN = ("worker",)
 
 
 class _ClosedPipe(Exception):
@@ -57,7 +57,7 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return [name for name in COMMANDS if name not in _HIDDEN]
+        return [name for name in COMMANDS if name not in HIDDEN]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if name not in COMMANDS:

@@ -51,11 +51,12 @@ def ratio(value: float) -> str:
 
 
 def noise(output: OutputComparison | None) -> str:
+    """R as the table shows it; what equals the source bit for bit adds no error of its own, so 0.0."""
     if output is None:
         return "-"
     if output.noise_ratio is None:
         return "exact" if output.identical else "-"
-    return ratio(output.noise_ratio)
+    return "0.0" if output.identical else ratio(output.noise_ratio)
 
 
 def agreement(output: OutputComparison | None) -> str:
@@ -64,10 +65,14 @@ def agreement(output: OutputComparison | None) -> str:
 
 
 def speed(latency: Latency | None) -> str:
-    """In times of the source's median: "0.43x faster", "1.80x slower" or "can't tell"."""
+    """Against the source's median: "2.3x faster", "1.80x slower" or "can't tell"."""
     if latency is None:
         return "-"
-    return latency.verdict if latency.verdict == "can't tell" else f"{latency.ratio:.2f}x {latency.verdict}"
+    if latency.verdict == "can't tell":
+        return latency.verdict
+    factor = 1 / latency.ratio if latency.verdict == "faster" else latency.ratio
+    digits = 2 if factor < 2 else int(factor < 10)
+    return f"{factor:.{digits}f}x {latency.verdict}"
 
 
 def _largest_difference(row: Row) -> str:
