@@ -31,6 +31,7 @@ PYTHON_VALUES: dict[Any, Any] = {
 PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items()}
 # An input annotated so may also hold sizes that are known when the model runs.
 SHAPE = list[Length]
+NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
@@ -270,6 +271,9 @@ def _map_axes(row: Operator, arguments: list[Any], keywords: dict[str, Any], ord
         if name not in row.parameters or order is None:
             continue
         value = given.get(name, row.parameters[name].default)
+        if value is None and row.name in NAMELESS_AXES:
+            # Slice and Pad move their axes, so they need them by name
+            value = list(range(len(given["starts"]) if row.name == "Slice" else order.rank))
         if value is None:
             found = list(range(order.rank))
             continue
@@ -277,10 +281,10 @@ def _map_axes(row: Operator, arguments: list[Any], keywords: dict[str, Any], ord
         found = [axis % order.rank for axis in axes]
         held = [order.place(axis) for axis in axes]
         mapped = held[0] if isinstance(value, int) else held
-        if name in keywords or names.index(name) >= len(arguments):
-            keywords[name] = mapped
-        else:
+        if names.index(name) < len(arguments):
             arguments[names.index(name)] = mapped
+        else:
+            keywords[name] = mapped
     return found
 
 

@@ -36,7 +36,7 @@ def scatter_nd(data: KerasTensor, indices: KerasTensor, updates: KerasTensor, re
     return ops.add(data, ops.scatter(rows, values, data.shape))
 
 
-@KERAS.op("Pad", since=11)
+@KERAS.op("Pad", since=11, layout="axis")
 def pad(
     data: KerasTensor,
     pads: list[int],

@@ -89,7 +89,7 @@ def resize(
         factors = [1.0 if size is None else wanted / size for wanted, size in zip(sizes, shape, strict=True)]
         lengths = list(sizes)
         if keep_aspect_ratio_policy != "stretch":
-            common = (min if keep_aspect_ratio_policy == "not_larger" else max)(factors)
+            common = min(factors) if keep_aspect_ratio_policy == "not_larger" else max(factors)
             factors = [common] * len(factors)
             lengths = [math.floor(common * size + 0.5) for size in shape]
     x = X

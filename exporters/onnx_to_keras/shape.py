@@ -111,7 +111,7 @@ def concat(inputs: list[Operand], axis: int = 1) -> KerasTensor:
     return ops.concatenate([tensor(value) for value in inputs], axis)
 
 
-@KERAS.op("Slice", since=10)
+@KERAS.op("Slice", since=10, layout="axis")
 def take_slice(
     data: KerasTensor,
     starts: list[int],
@@ -142,7 +142,7 @@ def _bounds(start: int, end: int, step: int, size: int | None) -> slice:
     )
 
 
-@KERAS.op("Slice", since=1)
+@KERAS.op("Slice", since=1, layout="axis")
 def take_slice_1(data: KerasTensor, starts: list[int], ends: list[int], axes: list[int] | None = None) -> KerasTensor:
     """ONNX Slice up to opset 9, whose bounds are attributes."""
     return take_slice(data, starts, ends, axes)

@@ -70,7 +70,8 @@ def batch_normalization_training(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """ONNX BatchNormalization in training mode, with the running statistics after this batch."""
     axes = [0]
-    axes.extend(range(2, X.dim()))
+    for axis in range(2, X.dim()):
+        axes.append(axis)  # noqa: PERF402 - TorchScript
     mean = X.mean(axes) * (1.0 - momentum) + input_mean * momentum
     var = X.var(axes, unbiased=False) * (1.0 - momentum) + input_var * momentum
     y = batch_normalization(X, scale, B, input_mean, input_var, epsilon, momentum, training_mode)

@@ -18,7 +18,8 @@ def dft(input: Tensor, dft_length: int | None = None, axis: int = -2, inverse: i
         x = torch.complex(input.squeeze(-1), torch.zeros_like(input.squeeze(-1)))
     if inverse == 1 and onesided == 1:
         length = 2 * (x.shape[place] - 1) if dft_length is None else dft_length
-        return torch.fft.irfft(x, length, place).unsqueeze(-1)
+        real: Tensor = torch.fft.irfft(x, length, place)
+        return real.unsqueeze(-1)
     if inverse == 1:
         return torch.view_as_real(torch.fft.ifft(x, dft_length, place))
     y = torch.fft.fft(x, dft_length, place)

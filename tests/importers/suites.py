@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.importers.cases import node_cases
 
 HERE = Path(__file__).parent
 EXPECTED = json.loads((HERE / "exceptions.json").read_text()) if (HERE / "exceptions.json").exists() else {}
@@ -21,9 +24,13 @@ def script(name: str, *arguments: str) -> Any:
 
 
 @cache
-def torch_results() -> dict[str, dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = script("torch_suite.py")
-    return rows
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every case's outcome in all three columns; a sample of `.h5` files is left in `folder`. Both suites at once."""
+    node_cases()  # once, before two processes would collect them side by side
+    with ThreadPoolExecutor(2) as pool:
+        torch = pool.submit(script, "torch_suite.py")
+        keras = pool.submit(script, "keras_suite.py", "--h5", str(folder))
+    return {name: row | keras.result()[name] for name, row in torch.result().items()}
 
 
 def expected(column: str) -> dict[str, str]:

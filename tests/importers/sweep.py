@@ -19,6 +19,13 @@ from tests.importers.suites import HERE, script
 COLUMNS = ("eager", "scripted", "model")
 # What a failure's message holds -> the reason that stands in the table of exceptions; the first that fits counts.
 REASONS = {
+    # where onnx's expected values and ONNX Runtime disagree, torch follows the specification's words and the runtime
+    "off by 0.857": "the case counts the resized length before rounding it down, the specification after",
+    "off by 1.05": "the case counts the resized length before rounding it down, the specification after",
+    "off by 0.00391": "bfloat16 rounded at other places than in the reference",
+    "off by 0.000488": "float16 rounded at other places than in the reference",
+    "off by 0.000977": "float16 rounded at other places than in the reference",
+    "FLOAT8": "float8 beyond the largest value: torch gives infinity or NaN",
     "has no PyTorch form": "an operator without a PyTorch form",
     "has no Keras form": "an operator, or a use of it, without a Keras form",
     "have no Keras form": "an operator, or a use of it, without a Keras form",
@@ -52,10 +59,21 @@ def exceptions(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[str]
     for name, row in rows.items():
         for column in COLUMNS:
             if row[column] != "ok":
-                message = row[column]
+                message = _explained(name, row[column])
                 reason = next((reason for part, reason in REASONS.items() if part in message), message)
                 found[column].setdefault(reason, []).append(name)
     return found
+
+
+def _explained(name: str, message: str) -> str:
+    """The message with what only the case's name tells."""
+    if any(part in name for part in ("bernoulli", "training_dropout")):
+        return "random numbers that no other generator draws"
+    if "FLOAT8" in name and "off by" in message:
+        return "FLOAT8"
+    if "INT4" in name or "int4" in name:
+        return "integers of four bits, which PyTorch does not have"
+    return message
 
 
 def main(arguments: list[str]) -> None:

@@ -9,11 +9,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.importers.suites import HERE, script, surprises, torch_results
+from tests.importers.suites import HERE, results, surprises
 
 RELOAD = """
 import json, pathlib, sys, os
@@ -33,32 +32,22 @@ json.dump({name: all(row) for name, row in rows.items()}, sys.stdout)
 """
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("column", ["eager", "scripted"])
-def test_torch(column: str) -> None:
-    rows = torch_results()
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("h5")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("column", ["eager", "scripted", "model"])
+def test_node_cases(column: str, folder: Path) -> None:
+    rows = results(folder)
     assert len(rows) > 1800
     assert surprises(rows, column) == []
 
 
-@pytest.fixture(scope="module")
-def keras_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict[str, Any]], Path]:
-    folder = tmp_path_factory.mktemp("h5")
-    return script("keras_suite.py", "--h5", str(folder)), folder
-
-
-@pytest.mark.timeout(600)
-def test_keras(keras_results: tuple[dict[str, dict[str, Any]], Path]) -> None:
-    rows, _ = keras_results
-    assert len(rows) > 1800
-    assert surprises(rows, "model") == []
-
-
-@pytest.mark.timeout(600)
-def test_a_sample_of_h5_files_reloads_where_only_keras_is_known(
-    keras_results: tuple[dict[str, dict[str, Any]], Path],
-) -> None:
-    _, folder = keras_results
+@pytest.mark.timeout(900)
+def test_a_sample_of_h5_files_reloads_where_only_keras_is_known(folder: Path) -> None:
+    results(folder)
     command = [sys.executable, "-P", "-c", RELOAD, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
