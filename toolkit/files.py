@@ -29,11 +29,12 @@ def replacing(destination: Path) -> Iterator[Path]:
     with explaining_os_errors(destination), _folder(destination.parent) as parent:
         stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
         try:
-            stage.chmod(0o777 & ~_umask())
-            target = stage / destination.name
-            yield target
-            _sync(target)
-            _swap(target, destination)
+            with explaining_os_errors(destination):  # here already, while the disk is as full as it was
+                stage.chmod(0o777 & ~_umask())
+                target = stage / destination.name
+                yield target
+                _sync(target)
+                _swap(target, destination)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -42,6 +43,9 @@ def replacing(destination: Path) -> Iterator[Path]:
 def _folder(path: Path) -> Iterator[Path]:
     """The folder, made with its parents where it is missing; what was made is removed again on failure, if empty."""
     missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+    nearest = missing[-1].parent if missing else path
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{nearest} is not a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
         yield path
