@@ -8,6 +8,7 @@ A block stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -68,9 +69,14 @@ def exit_codes_block() -> str:
     return table(("exit code", "meaning"), ((str(code), words) for code, words in codes.items()))
 
 
+@functools.cache
+def known_operators() -> list[operators.Knowledge]:
+    return operators.known()
+
+
 def operators_block() -> str:
     """Operator x target, with the opsets at which its forms start."""
-    known = operators.known()
+    known = known_operators()
     names = sorted({name for target in known for name in target.operators})
     rows = [
         (f"`{name}`", *(", ".join(map(str, target.operators.get(name, ()))) or "" for target in known))
@@ -80,7 +86,7 @@ def operators_block() -> str:
 
 
 def operator_counts_block() -> str:
-    known = operators.known()
+    known = known_operators()
     counts = (f"{len(target.operators)} for {target.target}" for target in known)
     return f"{' and '.join(counts)}; [all of them](docs/operators.md)\n"
 

@@ -54,6 +54,9 @@ def _show(made: Demo) -> None:
     from toolkit.report import terminal
 
     console = Console(highlight=False)
+    for _, report in made.reports:
+        terminal.render_table(report, console)
+        console.print()
     accuracies = ", ".join(f"{name} {100 * accuracy:.1f}%" for name, accuracy in made.accuracies.items())
     console.print(f" test accuracy: {accuracies}", style="dim", highlight=False)
     terminal.render_many(made.reports, console, page=str(made.page))

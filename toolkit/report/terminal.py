@@ -40,13 +40,18 @@ _LEGEND = (
 
 def render(report: Report, console: Console, *, page: str | None = None) -> None:
     """Print reference, table, summary and exit code; `page` is where the HTML report was written, if it was."""
+    render_table(report, console)
+    places = _places(page, report.worst_inputs)
+    print_lines(console, _summary(report.rows, report.exit_code, places, console.width))
+
+
+def render_table(report: Report, console: Console) -> None:
+    """Print what was compared with what, and the table of verdicts, without a summary."""
     about, truth = cells.reference(report)
     print_lines(
         console, flow([about, truth, report.coverage.words], console.width, DIM, label=" reference  ", indent=12)
     )
     print_lines(console, _table(report.rows, console.width))
-    places = _places(page, report.worst_inputs)
-    print_lines(console, _summary(report.rows, report.exit_code, places, console.width))
 
 
 def render_many(reports: Sequence[tuple[str, Report]], console: Console, *, page: str | None = None) -> None:

@@ -276,10 +276,15 @@ def _latency(data: Mapping[str, Any]) -> Latency:
     return Latency(**fields)
 
 
+# Figures that are always there: null in JSON stands for one that is not finite.
+_FIGURES = ("max_abs", "max_rel", "max_ulp", "cosine")
+
+
 def _output(data: Mapping[str, Any]) -> OutputComparison:
     errors = data["errors"]
     histogram = Histogram(tuple(errors["edges"]), tuple(errors["counts"]), errors["unit"]) if errors else None
-    return OutputComparison(**{**data, "errors": histogram})
+    figures = {name: math.nan if data[name] is None else data[name] for name in _FIGURES}
+    return OutputComparison(**{**data, **figures, "errors": histogram})
 
 
 def strict(value: Any) -> Any:
