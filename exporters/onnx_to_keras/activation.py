@@ -62,7 +62,7 @@ def softplus(X: KerasTensor) -> KerasTensor:
 
 @KERAS.op("Softsign", since=1, layout="elementwise")
 def softsign(input: KerasTensor) -> KerasTensor:
-    return ops.soft_sign(input)
+    return ops.softsign(input)
 
 
 @KERAS.op("HardSigmoid", since=1, layout="elementwise")
@@ -123,4 +123,5 @@ def log_softmax_1(input: KerasTensor, axis: int = 1) -> KerasTensor:
 
 @KERAS.op("Hardmax", since=13, layout="axis")
 def hardmax(input: KerasTensor, axis: int = -1) -> KerasTensor:
-    return ops.one_hot(ops.argmax(input, axis), input.shape[axis], axis=axis, dtype=input.dtype)
+    marks = ops.one_hot(ops.argmax(input, axis), input.shape[axis], dtype=input.dtype)
+    return ops.moveaxis(marks, -1, axis)

@@ -101,7 +101,8 @@ def trilu(input: KerasTensor, k: int = 0, upper: int = 1) -> KerasTensor:
 def one_hot(indices: KerasTensor, depth: int, values: KerasTensor, axis: int = -1) -> KerasTensor:
     """ONNX OneHot: `values` holds off and on; an index outside the depth is off everywhere."""
     whole = ops.cast(indices, "int64")
-    marks = ops.one_hot(ops.where(ops.less(whole, 0), ops.add(whole, depth), whole), depth, axis=axis, dtype="bool")
+    marks = ops.one_hot(ops.where(ops.less(whole, 0), ops.add(whole, depth), whole), depth, dtype="bool")
+    marks = ops.moveaxis(marks, -1, axis)
     return ops.where(marks, values[(1,)], values[(0,)])
 
 

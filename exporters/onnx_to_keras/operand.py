@@ -87,7 +87,8 @@ class Constant:
     def tensor(self) -> KerasTensor:
         """The constant as a tensor: the one row of an Embedding layer's table, which is a weight and no JSON text."""
         flat = np.ascontiguousarray(self.array).reshape(1, -1)
-        store = "uint8" if flat.dtype == np.bool_ else self.dtype
+        # a layer of dtype "bool" does not exist, and one of dtype "int8" is a quantised one
+        store = {"bool": "uint8", "int8": "int32"}.get(self.dtype, self.dtype)
         if not flat.size:
             flat = np.zeros((1, 1), flat.dtype)
         table = keras.layers.Embedding(
@@ -96,7 +97,7 @@ class Constant:
         row = self.scope.apply(table, self.scope.zero, [flat.astype(store)])
         row = row if self.array.size else row[(slice(0, 0),)]
         row = ops.reshape(row, self.shape)
-        return ops.cast(row, "bool") if flat.dtype == np.bool_ else row
+        return row if store == self.dtype else ops.cast(row, self.dtype)
 
 
 @dataclass(frozen=True)

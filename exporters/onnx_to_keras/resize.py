@@ -30,7 +30,7 @@ def coordinates(size: int, length: int, scale: float, mode: str) -> Any:
     return table[mode]()
 
 
-NEAREST = {
+NEAREST: dict[str, Any] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
     "floor": np.floor,

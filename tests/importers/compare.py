@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx_ir as ir
+
+
+def as_array(value: Any) -> Any:
+    """A copy as an array; cases of narrow floats hold a TensorProto instead of one."""
+    if isinstance(value, onnx.TensorProto):
+        value = ir.from_proto(value).numpy()
+    return np.array(value, copy=True)
 
 
 def difference(actual: Any, wanted: Any, rtol: float, atol: float) -> str | None:

@@ -30,7 +30,7 @@ from exporters.onnx_to_keras import hdf5  # noqa: E402
 from exporters.onnx_to_keras.operand import Operand  # noqa: E402
 from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
 from tests.importers.cases import Case, node_cases  # noqa: E402
-from tests.importers.compare import difference  # noqa: E402
+from tests.importers.compare import as_array, difference  # noqa: E402
 
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand])
 H5_EVERY = 8  # each so many passing cases, one is written to be reloaded
@@ -61,7 +61,7 @@ def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
     inputs, _ = case.data[0]
     for name, array in zip(names, inputs, strict=False):
         if name in fixed:
-            model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), name))
+            model.graph.initializer.append(onnx.numpy_helper.from_array(as_array(array), name))
     left = [value for value in model.graph.input if value.name not in fixed]
     del model.graph.input[:]
     model.graph.input.extend(left)
@@ -73,11 +73,16 @@ def result(case: Case, folder: Path | None, count: int) -> str:
         proto, kept = bound(case)
         model = onnx_to_keras.build(proto)
         for inputs, outputs in case.data:
-            given = [np.asarray(inputs[i]) for i in kept]
+            given = [as_array(inputs[i]) for i in kept]
             actual = model(given[0] if len(given) == 1 else given)
             actual = list(actual) if isinstance(actual, list | tuple) else [actual]
             arrays = [np.asarray(value) for value in actual]
-            found = difference(arrays, list(outputs), case.rtol, case.atol)
+            found = difference(
+                arrays,
+                [value if isinstance(value, list) else as_array(value) for value in outputs],
+                case.rtol,
+                case.atol,
+            )
             if found:
                 return found
         if folder is not None and count % H5_EVERY == 0:

@@ -10,12 +10,10 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
-import onnx
-import onnx_ir as ir
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -25,7 +23,10 @@ from exporters.graph.clean import clean
 from exporters.graph.read import read
 from exporters.onnx_to_torch.operators import TORCH
 from tests.importers.cases import Case, node_cases
-from tests.importers.compare import difference
+from tests.importers.compare import as_array, difference
+
+if TYPE_CHECKING:
+    import onnx
 
 BITS = {torch.bfloat16: (torch.int16, ml_dtypes.bfloat16), torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
         torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
@@ -33,13 +34,6 @@ BITS = {torch.bfloat16: (torch.int16, ml_dtypes.bfloat16), torch.float8_e4m3fn: 
         torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz)}  # fmt: skip
 TORCH_BITS = {np.dtype(array): (bits, dtype) for dtype, (bits, array) in BITS.items()}
 NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8}
-
-
-def as_array(value: Any) -> Any:
-    """A copy; float8 cases hold TensorProto instead of arrays."""
-    if isinstance(value, onnx.TensorProto):
-        value = ir.from_proto(value).numpy()
-    return np.array(value, copy=True)
 
 
 def to_torch(value: Any) -> Any:
