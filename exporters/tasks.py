@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.options import ExportOptions
+from exporters.sources.opening import runner_of
 from exporters.sources.source import Source
 from toolkit import formats
 from toolkit.contract import Contract
@@ -27,9 +28,7 @@ def open_source(
     """
     described = Source.from_json(source)
     session.progress({"stage": f"open {described.name}"})
-    module, _, name = described.opener.partition(":")
-    opener = getattr(import_module(module), name)
-    runner = opener(described, device, threads, model) if model is not None else opener(described, device, threads)
+    runner = runner_of(described, device, threads, model)
     runner.__enter__()
     return {
         "handle": session.keep(runner),

@@ -23,16 +23,29 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs for FILE.npz here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one strict JSON object.")
 def command(model: Path, data: Path, form: str | None, device: str, **given: Any) -> None:
-    """Predict with an exported MODEL or bundle: an image's class, or the outputs for the arrays of an .npz file."""
-    from toolkit.runtime.predictor import load
+    """Predict with MODEL: an image's class, or the outputs for the arrays of an .npz file.
 
+    MODEL is an exported file, a bundle, or a trainer's folder.
+    """
     _quiet_frameworks()
-
-    with load(model, device=device, format=form) as predictor:
+    with _open(model, device, form) as predictor:
         if data.suffix == ".npz":
             _arrays(predictor, data, given["output"], as_json=given["as_json"])
         else:
             _image(predictor, data, given["top"], resize=given["resize"], as_json=given["as_json"])
+
+
+def _open(model: Path, device: str, form: str | None) -> Predictor:
+    """The model in this process, which then holds the one framework that the model needs."""
+    from toolkit import artifact
+    from toolkit.runtime.predictor import Predictor, load
+
+    if not (model / artifact.SIDECAR).is_file():
+        return load(model, device=device, format=form)
+    from exporters.sources import source
+    from exporters.sources.opening import runner_of
+
+    return Predictor(runner_of(source.resolve(model), device))
 
 
 def _quiet_frameworks() -> None:
