@@ -27,32 +27,33 @@ def command(model: Path, data: Path, form: str | None, device: str, **given: Any
 
     MODEL is an exported file, a bundle, or a trainer's folder.
     """
-    _quiet_frameworks()
-    with _open(model, device, form) as predictor:
+    from toolkit.cli.remote import RemoteRunner
+    from toolkit.runtime import devices
+    from toolkit.runtime.predictor import Predictor
+    from toolkit.worker.pool import WorkerPool
+
+    devices.parse(device)
+    runtime, task, params = _opener(model, device, form)
+    # In a worker, like everything that opens a file: it may crash there, and whatever it prints stays there.
+    with WorkerPool() as pool, Predictor(RemoteRunner(pool.worker(runtime, device), task, params)) as predictor:
         if data.suffix == ".npz":
             _arrays(predictor, data, given["output"], as_json=given["as_json"])
         else:
             _image(predictor, data, given["top"], resize=given["resize"], as_json=given["as_json"])
 
 
-def _open(model: Path, device: str, form: str | None) -> Predictor:
-    """The model in this process, which then holds the one framework that the model needs."""
-    from toolkit import artifact
-    from toolkit.runtime.predictor import Predictor, load
-
-    if not (model / artifact.SIDECAR).is_file():
-        return load(model, device=device, format=form)
+def _opener(model: Path, device: str, form: str | None) -> tuple[str, str, dict[str, Any]]:
+    """The worker's runtime, its task and the task's parameters that open the model."""
     from exporters.sources import source
-    from exporters.sources.opening import runner_of
+    from toolkit import artifact
+    from toolkit.runtime.predictor import file_of
 
-    return Predictor(runner_of(source.resolve(model), device))
-
-
-def _quiet_frameworks() -> None:
-    import os
-
-    for name, value in {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}.items():
-        os.environ.setdefault(name, value)
+    if (model / artifact.SIDECAR).is_file():
+        found = source.resolve(model)
+        return found.runtime, "exporters.tasks:open_source", {"source": found.to_json(), "device": device}
+    path, kind = file_of(model, form)
+    params = {"format": kind.name, "path": str(path.absolute()), "device": device, "threads": None}
+    return kind.runtime, "toolkit.verification.tasks:open_file", params
 
 
 def _image(predictor: Predictor, path: Path, top: int, *, resize: bool, as_json: bool) -> None:

@@ -96,16 +96,20 @@ def load(path: Path | str, *, device: str = "cpu", threads: int | None = None, f
     A bundle is re-hashed first. `format` picks the file of a bundle; left out, the bundle's first format whose
     runtime is installed. Raises BadInput, UnknownFormat, RuntimeMissing or DeviceMissing.
     """
-    path = Path(path)
+    file, form = file_of(Path(path), format)
+    return Predictor(form.open(file, device, threads))
+
+
+def file_of(path: Path, format: str | None = None) -> tuple[Path, Format]:  # noqa: A002
+    """The file to open and its format: the path itself, or the asked-for or first usable file of a bundle."""
     formats.check_readable(path)
-    if (path / manifest.NAME).is_file():
-        bundle = manifest.check(path)
-        name = format or _first_installed(bundle.formats)
-        if name not in bundle.formats:
-            raise BadInput(f"the bundle holds no {name}; it holds {', '.join(bundle.formats)}", where=str(path))
-        return Predictor(formats.by_name(name).open(path / bundle.formats[name], device, threads))
-    found = formats.by_name(format, "--format") if format else formats.of_path(path)
-    return Predictor(found.open(path, device, threads))
+    if not (path / manifest.NAME).is_file():
+        return path, formats.by_name(format) if format else formats.of_path(path)
+    bundle = manifest.check(path)
+    name = format or _first_installed(bundle.formats)
+    if name not in bundle.formats:
+        raise BadInput(f"the bundle holds no {name}; it holds {', '.join(bundle.formats)}", where=str(path))
+    return path / bundle.formats[name], formats.by_name(name)
 
 
 def _first_installed(names: Mapping[str, str]) -> str:

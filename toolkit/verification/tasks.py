@@ -30,6 +30,7 @@ def open_file(session: Session, format: str, path: str, device: str, threads: in
     return {
         "handle": session.keep(runner),
         "signature": runner.signature.to_json(),
+        "contract": runner.contract.to_json(),
         "names_are_declared": runner.names_are_declared,
         "runtime": runner.runtime,
         "ran_on": runner.ran_on,
@@ -61,6 +62,26 @@ def open_float64(session: Session, handle: str) -> dict[str, Any]:
     session.progress({"stage": "prepare float64"})
     model = float64.of_runner(session.objects[handle])
     return {"handle": session.keep(model), "how": model.how}
+
+
+def open_estimate(session: Session, handle: str) -> dict[str, Any]:
+    """What stands for the truth of an opened model that has no float64 form. Raises Inconclusive where nothing does."""
+    session.progress({"stage": "estimate the truth"})
+    model = float64.estimate_of(session.objects[handle])
+    return {"handle": session.keep(model), "how": model.how}
+
+
+def is_open(session: Session, handle: str) -> bool:
+    """Whether this worker holds the model; one that was started anew does not."""
+    return handle in session.objects
+
+
+def maps_cuda(session: Session) -> bool | None:  # noqa: ARG001 - every task is given the session
+    """Whether this process has NVIDIA's driver library in memory: a fact that no runner can claim."""
+    try:
+        return "libcuda.so" in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def open_onnx_float64(session: Session, path: str, signature: Mapping[str, Any]) -> dict[str, Any]:
