@@ -100,7 +100,7 @@ def load(path: Path | str, *, device: str = "cpu", threads: int | None = None, f
     return Predictor(form.open(file, device, threads))
 
 
-def file_of(path: Path, format: str | None = None) -> tuple[Path, Format]:  # noqa: A002
+def file_of(path: Path, format: str | None = None) -> tuple[Path, formats.Format]:  # noqa: A002
     """The file to open and its format: the path itself, or the asked-for or first usable file of a bundle."""
     formats.check_readable(path)
     if not (path / manifest.NAME).is_file():
