@@ -147,7 +147,7 @@ def is_number(value):
         (1, "output"),
         ((1, 2), ["output_0", "output_1"]),
         ([1, None], ["output_0", None]),
-        ({"scores": 1, "boxes": [2, {"deep": 3}]}, {"scores": "scores", "boxes": ["boxes.0", {"deep": "boxes.1.deep"}]}),
+        ({"a": 1, "b": [2, {"deep": 3}]}, {"a": "a", "b": ["b.0", {"deep": "b.1.deep"}]}),
         ({1: 1}, {"1": "1"}),
         ((), []),
         (None, None),

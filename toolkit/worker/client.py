@@ -182,6 +182,8 @@ class Worker:
         if not idle and now - self._looked < _POLL_SECONDS:
             return
         self._looked = now
+        if idle and not self.alive:
+            raise self._died()  # what it had forked may still hold its pipes open
         if resident_memory(self._running.pid) > self.limits.memory:
             raise self._failed(
                 WorkerOutOfMemory,

@@ -87,7 +87,10 @@ def describe(error: BaseException) -> ToolkitError:
     message = lines[0][:300] if lines else "no message"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [
-        frame for frame in frames if any(part in frame.filename for part in ("/toolkit/", "/exporters/", "/trainers/"))
+        frame
+        for frame in frames
+        if frame.filename != __file__
+        and any(part in frame.filename for part in ("/toolkit/", "/exporters/", "/trainers/"))
     ]
     place = f" (at {ours[-1].name})" if ours else ""
     return TaskFailed(f"{type(error).__name__}: {message}{place}")
