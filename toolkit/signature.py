@@ -106,6 +106,18 @@ class Signature:
         """The dimensions that may vary, in order of appearance."""
         return tuple(dict.fromkeys(dim for spec in self.inputs for dim in spec.shape if isinstance(dim, str)))
 
+    @property
+    def batch(self) -> str | None:
+        """The symbol that counts samples, which stands first in the first input's shape; None where a size does."""
+        first = self.inputs[0].shape[:1] if self.inputs else ()
+        return next((dim for dim in first if isinstance(dim, str)), None)
+
+    @property
+    def batched(self) -> frozenset[str]:
+        """The inputs whose rows are samples; the others belong to every sample alike."""
+        batch = self.batch
+        return frozenset(spec.name for spec in self.inputs if batch is not None and spec.shape[:1] == (batch,))
+
     def limit(self, symbol: str) -> int | None:
         return dict(self.limits).get(symbol)
 

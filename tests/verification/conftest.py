@@ -18,6 +18,7 @@ def _bench(kind):
 
 dense_bench = _bench("dense")
 convolutional_bench = _bench("convolutional")
+plain_bench = _bench("plain")
 recurrent_bench = _bench("recurrent")
 
 

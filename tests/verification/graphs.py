@@ -226,7 +226,7 @@ GRAPH_LIES: dict[str, GraphLie] = {
     "rounded to 1e-3": GraphLie(
         _through(("Mul", {}, ((1e3, np.float32),)), ("Round", {}, ()), ("Mul", {}, ((1e-3, np.float32),)))
     ),
-    "clipped": GraphLie(_operator("Clip", (-0.3, np.float32), (0.3, np.float32))),
+    "clipped": GraphLie(_operator("Clip", (-0.1, np.float32), (0.1, np.float32))),
     "batch mean": GraphLie(_batch_mean),
     "transposed": GraphLie(_transposed),
     "classes permuted": GraphLie(_operator("Gather", ([1, 0, 2, 3, 4, 5], np.int64), axis=1)),

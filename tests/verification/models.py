@@ -61,6 +61,20 @@ class Convolutional(nn.Module):
         return {"scores": self.softmax(logits), "logits": logits}
 
 
+class Plain(nn.Module):
+    """(batch, 3, 12, 12) -> scores (batch, 6): convolutions and nothing unusual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3), nn.ReLU()
+        )
+        self.head = nn.Linear(256, 6)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"scores": torch.softmax(self.head(self.features(x).flatten(1)), 1)}
+
+
 class Recurrent(nn.Module):
     """(batch, 5) word numbers -> logits (batch, 6), the last state of an LSTM and of a GRU."""
 
@@ -124,6 +138,7 @@ class Identity(nn.Module):
 _KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "dense": (Dense, lambda: torch.zeros(2, 16)),
     "convolutional": (Convolutional, lambda: torch.zeros(2, 3, 12, 12)),
+    "plain": (Plain, lambda: torch.zeros(2, 3, 12, 12)),
     "recurrent": (Recurrent, lambda: torch.zeros(2, 5, dtype=torch.int64)),
     "random": (Random, lambda: torch.zeros(2, 16)),
     "constant": (Constant, lambda: torch.zeros(2, 16)),

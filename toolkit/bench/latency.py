@@ -1,13 +1,17 @@
 """Time two models in turns (A B B A), so that a drift of the machine cancels, and bound the ratio of their medians.
 
-Knows no framework and no worker: a model is a function that makes some calls and returns their times.
+Knows no framework and no worker: a model is a function that makes some calls and returns their times. On a machine that
+is busy with something else no ratio is to be believed, however narrow its interval: then the answer is "can't tell".
 """
 
 from __future__ import annotations
 
+import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,85 +21,161 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Timed:
-    """Wall nanoseconds of each call, and CPU nanoseconds of all of them together."""
+    """Wall nanoseconds of each call, and CPU nanoseconds of all of them; None where a device does the work."""
 
     nanoseconds: Array
-    cpu: int
+    cpu: int | None
+
+    @property
+    def lost_the_core(self) -> bool:
+        """Whether the calls took much more wall than CPU time: then something else ran in between."""
+        wall = float(self.nanoseconds.sum())
+        return self.cpu is not None and wall > _MEASURABLE and wall > _LOST_CORE * self.cpu
 
 
 Caller = Callable[[int], Timed]
 
-WARM_SECONDS = 0.5  # a warm-up ends when it is stable, at the latest after this long: never an endless wait
+SECONDS = 0.8  # for one pair, warm-up included; only a model of which one call takes long needs more
+WARM_SECONDS = 0.1  # a side's warm-up ends when two blocks agree, at the latest after this long: never an endless wait
 STABLE = 0.05
-ROUNDS = 8  # of A B B A
-ROUND_SECONDS = 0.015
-LEAST_CALLS, MOST_CALLS = 3, 400
+BLOCK_SECONDS = 0.01
+LEAST_ROUNDS, MOST_ROUNDS = 4, 12  # of A B B A
+MOST_CALLS = 400
 RESAMPLES = 2000
-_NOISY = 1.35  # wall over CPU time, per busy thread, beyond which something else had the cores
+
+_MEASURABLE = 2e6  # nanoseconds; the CPU clock is too coarse for less
+_LOST_CORE = 1.35
+# Where the middle call takes this many times as long as the fastest tenth, or one block as another, something is in
+# the way: on a quiet machine both are within a few per cent.
+_SPREAD = 1.5
+_CROWDED = 0.34  # share of the rounds at whose start the cores were taken by others
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All calls of both sides in milliseconds, and the ratio of medians with its 95 % interval."""
+    """All calls of both sides in milliseconds, and the ratio of medians with its 95 % interval.
+
+    `fastest` is the ratio of the sides' fastest tenths, which a busy machine disturbs least. `disturbance` says what
+    makes the figures doubtful; None where nothing does.
+    """
 
     samples: Array
     reference: Array
     ratio: float
     low: float
     high: float
-    noisy: bool
+    fastest: float
+    disturbance: str | None = None
+
+    @property
+    def noisy(self) -> bool:
+        return self.disturbance is not None
 
     @property
     def verdict(self) -> str:
-        """Faster or slower only where the whole interval says so."""
-        if self.high < 1.0:
+        """Faster or slower only on a quiet machine, and only where the interval and the fastest calls say so."""
+        if self.noisy:
+            return "can't tell"
+        if self.high < 1.0 and self.fastest < 1.0:
             return "faster"
-        return "slower" if self.low > 1.0 else "can't tell"
+        return "slower" if self.low > 1.0 and self.fastest > 1.0 else "can't tell"
 
 
-def compare(model: Caller, reference: Caller, *, rounds: int = ROUNDS, seed: int = 0) -> Comparison:
+def busy_elsewhere() -> bool:
+    """Whether other processes want more cores than there are: tasks that can run now, this one not counted."""
+    try:
+        running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3]
+        return int(running.partition("/")[0]) - 1 >= (os.cpu_count() or 1)
+    except (OSError, ValueError, IndexError):  # not Linux: the other signs have to do
+        return False
+
+
+def compare(
+    model: Caller,
+    reference: Caller,
+    *,
+    seconds: float = SECONDS,
+    seed: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+    crowded: Callable[[], bool] = busy_elsewhere,
+) -> Comparison:
     """Warm both up, time them in turns, and bootstrap the ratio over rounds: single calls are not independent."""
-    calls = {side: _calls_per_round(_warm(side)) for side in (model, reference)}
-    taken: dict[Caller, list[Timed]] = {model: [], reference: []}
-    for _ in range(rounds):
-        for side in (reference, model, model, reference):
-            taken[side].append(side(calls[side]))
-    ours, theirs = ([timed.nanoseconds / 1e6 for timed in taken[side]] for side in (model, reference))
-    ratio = float(np.median(np.concatenate(ours)) / np.median(np.concatenate(theirs)))
-    low, high = _interval(ours, theirs, seed)
-    noisy = any(_is_noisy(timed) for side in taken.values() for timed in side)
-    return Comparison(np.concatenate(ours), np.concatenate(theirs), ratio, low, high, noisy)
+    deadline = clock() + seconds
+    ours, theirs = (_calls_per_block(_warm(side, clock)) for side in (model, reference))
+    rounds: list[_Round] = []
+    while len(rounds) < LEAST_ROUNDS or (len(rounds) < MOST_ROUNDS and clock() < deadline):
+        busy = crowded()
+        first, *pair, last = reference(theirs), model(ours), model(ours), reference(theirs)
+        rounds.append(_Round(tuple(pair), (first, last), busy))
+    quiet = [each for each in rounds if not each.lost_the_core]
+    enough = len(quiet) >= max(LEAST_ROUNDS, len(rounds) / 2)
+    return _compared(quiet if enough else rounds, seed, None if enough else "wall time far above CPU time")
 
 
-def _warm(side: Caller) -> float:
-    """Call until two rounds agree; returns a call's time in seconds."""
-    deadline = time.monotonic() + WARM_SECONDS
-    previous = float("inf")
-    calls = LEAST_CALLS
+@dataclass(frozen=True)
+class _Round:
+    """Two blocks of calls of each side, and whether the cores were taken when it began."""
+
+    ours: tuple[Timed, ...]
+    theirs: tuple[Timed, ...]
+    crowded: bool
+
+    @property
+    def lost_the_core(self) -> bool:
+        return any(block.lost_the_core for block in (*self.ours, *self.theirs))
+
+
+def _warm(side: Caller, clock: Callable[[], float]) -> float:
+    """Call until two blocks agree; returns a call's time in seconds."""
+    deadline = clock() + WARM_SECONDS
+    previous, calls = math.nan, 1
     while True:
         median = float(np.median(side(calls).nanoseconds)) / 1e9
-        if abs(median - previous) <= STABLE * previous or time.monotonic() > deadline:
+        if abs(median - previous) <= STABLE * previous or clock() > deadline:
             return median
-        previous, calls = median, _calls_per_round(median)
+        previous, calls = median, _calls_per_block(median)
 
 
-def _calls_per_round(seconds: float) -> int:
-    return int(np.clip(ROUND_SECONDS / max(seconds, 1e-9), LEAST_CALLS, MOST_CALLS))
+def _calls_per_block(seconds: float) -> int:
+    return int(np.clip(BLOCK_SECONDS / max(seconds, 1e-9), 1, MOST_CALLS))
 
 
-def _interval(ours: list[Array], theirs: list[Array], seed: int) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the ratio of medians, resampling rounds as pairs that ran side by side."""
+def _compared(rounds: Sequence[_Round], seed: int, disturbance: str | None) -> Comparison:
+    ours = [block.nanoseconds / 1e6 for each in rounds for block in each.ours]
+    theirs = [block.nanoseconds / 1e6 for each in rounds for block in each.theirs]
+    if np.mean([each.crowded for each in rounds]) > _CROWDED:
+        disturbance = disturbance or "other processes wanted the cores"
+    samples, reference = np.concatenate(ours), np.concatenate(theirs)
+    low, high = _interval(ours, theirs, seed)
+    return Comparison(
+        samples,
+        reference,
+        ratio=float(np.median(samples) / np.median(reference)),
+        low=low,
+        high=high,
+        fastest=float(np.percentile(samples, 10) / np.percentile(reference, 10)),
+        disturbance=disturbance or _spread(ours) or _spread(theirs),
+    )
+
+
+def _spread(blocks: Sequence[Array]) -> str | None:
+    """In words, that one side's times lie further apart than a quiet machine's do."""
+    medians = [float(np.median(block)) for block in blocks]
+    calls = np.concatenate(blocks)
+    if np.percentile(medians, 90) > _SPREAD * np.percentile(medians, 10):
+        return "rounds differ from each other"
+    if np.median(calls) > _SPREAD * np.percentile(calls, 10):
+        return "calls differ from each other"
+    return None
+
+
+def _interval(ours: Sequence[Array], theirs: Sequence[Array], seed: int) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the ratio of medians, resampling blocks as pairs that ran side by side."""
     generator = np.random.default_rng(seed)
     a, b = (np.array([np.median(block) for block in side]) for side in (ours, theirs))
     index = generator.integers(0, len(a), (RESAMPLES, len(a)))
     ratios = np.median(a[index], axis=1) / np.median(b[index], axis=1)
     return float(np.percentile(ratios, 2.5)), float(np.percentile(ratios, 97.5))
-
-
-def _is_noisy(timed: Timed) -> bool:
-    """Whether a round took much more wall than CPU time: then something else had the core."""
-    wall = float(timed.nanoseconds.sum())
-    return wall > 2e6 and wall > _NOISY * timed.cpu
 
 
 def summary(milliseconds: Array) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from toolkit import formats, manifest
 from toolkit.bench import latency
 from toolkit.bench.latency import Timed
 from toolkit.errors import BadInput
-from toolkit.signature import BATCH, Signature
+from toolkit.signature import Signature
 from toolkit.worker.pool import WorkerPool
 
 SCHEMA = "toolkit-bench/1"
 _TASKS = "toolkit.verification.tasks"
+_OTHER = 32  # the size of dimensions that vary and are not the batch
+_ALLOWED = 1.1  # against a baseline, where no budget was given
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _open(pool: WorkerPool, path: Path, device: str) -> _Opened:
 
         def time_calls(calls: int) -> Timed:
             taken = worker.call(f"{_TASKS}:time_calls", {"handle": opened["handle"], "inputs": inputs, "calls": calls})
-            return Timed(taken["nanoseconds"], taken["cpu"])
+            return Timed(taken["nanoseconds"], taken["cpu"] if opened["ran_on"] == "cpu" else None)
 
         return time_calls
 
@@ -118,13 +121,14 @@ def _open(pool: WorkerPool, path: Path, device: str) -> _Opened:
 
 
 def _inputs(signature: Signature, batch: int, path: Path) -> dict[str, Any]:
-    """Standard normal inputs of one batch size; other dimensions that vary get 32."""
+    """Standard normal inputs of one batch size. Raises BadInput where the file has another one, fixed."""
     import numpy as np
 
     if not signature.inputs:
         raise BadInput("the file does not say what its inputs are", where=str(path))
+    _require_batch(signature, batch, path)
     generator = np.random.default_rng(0)
-    sizes = {symbol: batch if symbol == BATCH else 32 for symbol in signature.symbols}
+    sizes = {symbol: batch if symbol == signature.batch else _OTHER for symbol in signature.symbols}
     return {
         spec.name: generator.standard_normal(spec.with_sizes(sizes)).astype(spec.dtype)
         if spec.dtype.startswith("float")
@@ -133,31 +137,46 @@ def _inputs(signature: Signature, batch: int, path: Path) -> dict[str, Any]:
     }
 
 
+def _require_batch(signature: Signature, batch: int, path: Path) -> None:
+    """A throughput for a batch size that the file does not have would be made up."""
+    fixed = next(iter(signature.inputs[0].shape), 1)
+    if signature.batch is None and batch != fixed:
+        raise BadInput(
+            f"its batch size is fixed at {fixed}, {batch} was asked for", where=str(path), hint=f"Use --batch {fixed}."
+        )
+
+
 def load_baseline(path: Path) -> dict[str, float]:
     """Median by row from an earlier `--json`. Raises BadInput where it is missing or no such file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return {BenchRow(**row).key: float(row["median"]) for row in data["rows"]}
+        medians = {BenchRow(**row).key: float(row["median"]) for row in data["rows"]}
     except FileNotFoundError:
         raise BadInput(
             "there is no baseline", where=str(path), hint="Make one: toolkit bench ... --json > FILE."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"it is no bench report ({error!r})", where=str(path)) from None
+    wrong = [key for key, median in medians.items() if not 0 < median < math.inf]
+    if wrong:
+        raise BadInput(f"its median for {wrong[0]} is {medians[wrong[0]]:g} ms", where=str(path))
+    return medians
 
 
 def over_budget(rows: Sequence[BenchRow], budget: float | None, baseline: dict[str, float] | None) -> list[str]:
-    """What is too slow for certain, in words: the whole interval lies above the budget.
+    """What is too slow for certain, in words: the machine was quiet, and the whole interval lies above the budget.
 
     Against a baseline the budget (1.1 where none was given) is the allowed ratio of medians, widened by the interval.
+    A row that the baseline lacks is over it: nothing shows that it is not.
     """
     lines = []
     for row in rows:
-        if budget is not None and row.low > budget:
+        if budget is not None and row.low > budget and not row.noisy:
             lines.append(f"{row.key}: {row.ratio:.2f} times the first file, over the budget of {budget:g}")
-        if baseline is not None:
-            if row.key not in baseline:
-                lines.append(f"{row.key}: not in the baseline")
-            elif row.median * (row.low / row.ratio) > (budget or 1.1) * baseline[row.key]:
-                lines.append(f"{row.key}: {row.median:.3f} ms, the baseline has {baseline[row.key]:.3f} ms")
+        if baseline is None:
+            continue
+        if row.key not in baseline:
+            lines.append(f"{row.key}: not in the baseline")
+        elif row.median * (row.low / row.ratio) > (budget or _ALLOWED) * baseline[row.key] and not row.noisy:
+            lines.append(f"{row.key}: {row.median:.3f} ms, the baseline has {baseline[row.key]:.3f} ms")
     return lines

@@ -27,18 +27,21 @@ _LOWEST, _HIGHEST = -2.0, 6.0  # powers of ten of R in the histogram
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A difference of kind, not of degree: what was expected and what was found."""
+    """A difference of kind, not of degree: where ("output 'scores'"), what was found and what was expected."""
 
-    output: str
+    where: str
     what: str
 
 
-def check_structure(name: str, source: Array, export: Array) -> Mismatch | None:
+def check_structure(name: str, source: Array, export: Any) -> Mismatch | None:
     """Dtype, shape without broadcasting, and NaN or Inf only where the source has them."""
+    place = f"output '{name}'"
+    if not isinstance(export, np.ndarray):
+        return Mismatch(place, f"a {type(export).__name__} where the source has a tensor")
     if export.dtype != source.dtype:
-        return Mismatch(name, f"dtype {export.dtype} where the source has {source.dtype}")
+        return Mismatch(place, f"dtype {export.dtype} where the source has {source.dtype}")
     if export.shape != source.shape:
-        return Mismatch(name, f"shape {list(export.shape)} where the source has {list(source.shape)}")
+        return Mismatch(place, f"shape {list(export.shape)} where the source has {list(source.shape)}")
     if source.dtype.kind != "f":
         return None
     for word, found in (("NaN", np.isnan), ("Inf", np.isposinf), ("-Inf", np.isneginf)):
@@ -46,7 +49,7 @@ def check_structure(name: str, source: Array, export: Array) -> Mismatch | None:
         if not np.array_equal(there, here):
             extra = int((there & ~here).sum())
             where = f"{extra} {word} that the source does not have" if extra else f"no {word} where the source has it"
-            return Mismatch(name, where)
+            return Mismatch(place, where)
     return None
 
 

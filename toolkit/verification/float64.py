@@ -7,7 +7,7 @@ are rebuilt by our importer in PyTorch. Where a part stays in float32, that is n
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,21 @@ from toolkit.runtime.torchscript_runner import TorchRunner, arguments, fetch_out
 from toolkit.signature import Signature
 
 Array = np.ndarray[Any, Any]
+Call = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 class Float64Model:
     """A model that computes in float64. `how` says how it was made, for the report."""
 
-    def __init__(self, signature: Signature, how: str, call: Any) -> None:
+    def __init__(self, signature: Signature, how: str, call: Call, *, widen: bool = True) -> None:
         self.signature = signature
         self.how = how
         self._call = call
+        self._widen = widen
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Float inputs are widened; float outputs come back as float64. Raises Inconclusive where one does not."""
-        outputs: dict[str, Array] = self._call({name: _widened(array) for name, array in inputs.items()})
+        outputs = self._call({name: _widened(array) for name, array in inputs.items()} if self._widen else inputs)
         for name, array in outputs.items():
             if array.dtype.kind == "f" and array.dtype != np.float64:
                 raise Inconclusive(f"output '{name}' came back as {array.dtype}: a part of the model stays in float32")
@@ -56,15 +58,10 @@ def of_runner(runner: Runner) -> Float64Model:
 
 
 def _of_torch(runner: TorchRunner) -> Float64Model:
-    import torch
-
     module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = {name: to_tensor(torch, array, runner.ran_on) for name, array in inputs.items()}
-        args, kwargs = arguments(runner.signature, tensors)
-        with torch.inference_mode():
-            return fetch_outputs(runner.signature, module(*args, **kwargs))
+        return _call_torch(runner, module, inputs)
 
     return Float64Model(runner.signature, f"the {runner.runtime} model in float64", call)
 
@@ -81,6 +78,56 @@ def _scalars_as_float32(module: Any) -> Any:
             if isinstance(value, float):
                 setattr(part, name, float(np.float32(value)))
     return module
+
+
+_ESTIMATES = 8
+
+
+def estimate_of(runner: Runner) -> Float64Model:
+    """The mean of several float32 runs with every weight moved by up to 1 ULP: their rounding errors cancel in it.
+
+    For a PyTorch module that insists on float32 somewhere. It is no exact truth: good for measuring noise, and not for
+    comparing two runs in float64.
+    """
+    if not isinstance(runner, TorchRunner):
+        raise Inconclusive(f"a {type(runner).__name__} has no weights that could be moved")
+    modules = [_moved(runner.module, seed) for seed in range(_ESTIMATES)]
+
+    def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        runs = [_call_torch(runner, module, inputs) for module in modules]
+        return {name: _mean([run[name] for run in runs]) for name in runs[0]}
+
+    how = f"the mean of {_ESTIMATES} float32 runs with every weight moved by up to 1 ULP (it has no float64 form)"
+    return Float64Model(runner.signature, how, call, widen=False)
+
+
+def _moved(module: Any, seed: int) -> Any:
+    import torch
+
+    moved = copy.deepcopy(module)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in (*moved.parameters(), *moved.buffers()):
+            if tensor.is_floating_point():
+                step = torch.randint(-1, 2, tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
+                tensor.copy_(torch.nextafter(tensor, tensor + step * (tensor.abs() + 1)).where(step != 0, tensor))
+    return moved
+
+
+def _mean(arrays: list[Array]) -> Array:
+    if arrays[0].dtype.kind != "f":
+        return arrays[0]
+    mean: Array = np.mean([array.astype(np.float64) for array in arrays], axis=0)
+    return mean
+
+
+def _call_torch(runner: TorchRunner, module: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    import torch
+
+    tensors = {name: to_tensor(torch, array, runner.ran_on) for name, array in inputs.items()}
+    args, kwargs = arguments(runner.signature, tensors)
+    with torch.inference_mode():
+        return fetch_outputs(runner.signature, module(*args, **kwargs))
 
 
 def _of_tensorflow(runner: TensorFlowRunner) -> Float64Model:

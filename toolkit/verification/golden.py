@@ -62,8 +62,18 @@ def load(path: Path) -> Golden:
         raise BadInput(
             f"it cannot be read ({error})", where=str(path), hint="Copy or export the bundle again."
         ) from error
+    try:
+        return _arranged(arrays, json.loads(notes["batches"]), json.loads(notes["description"]))
+    except (TypeError, KeyError, ValueError) as error:
+        raise BadInput(
+            f"it does not say what is in it ({error!r})", where=str(path), hint="Copy or export the bundle again."
+        ) from error
+
+
+def _arranged(arrays: dict[str, Array], listed: Sequence[dict[str, Any]], description: dict[str, Any]) -> Golden:
+    if not listed:
+        raise ValueError("no inputs")
     sides: dict[str, Outputs] = {side: [] for side in _SIDES}
-    listed: Sequence[dict[str, Any]] = json.loads(notes["batches"])
     for index in range(len(listed)):
         for side in _SIDES:
             prefix = f"{index}/{side}/"
@@ -71,4 +81,4 @@ def load(path: Path) -> Golden:
     batches = tuple(
         Batch(item["kind"], inputs, item["size"]) for item, inputs in zip(listed, sides["inputs"], strict=True)
     )
-    return Golden(batches, sides["source"], sides["truth"], json.loads(notes["description"]))
+    return Golden(batches, sides["source"], sides["truth"], description)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.verification.compare import EXACT_ULP, Measured, Mismatch
+from toolkit.verification.reference import Doubt
 from toolkit.verification.report import Lens, OutputComparison, Verdict
 
 
@@ -52,7 +53,7 @@ def judge_outputs(
     if mismatches:
         first = mismatches[0]
         more = f" (and {len(mismatches) - 1} more)" if len(mismatches) > 1 else ""
-        return Judgement(Verdict.FAIL, f"output '{first.output}': {first.what}{more}")
+        return Judgement(Verdict.FAIL, f"{first.where}: {first.what}{more}")
     if not outputs:
         return Judgement(Verdict.FAIL, "no output was compared")
     judged = [_judge_output(output, measured, thresholds) for output, measured in outputs]
@@ -112,3 +113,21 @@ def judge_row(first: Judgement, lenses: Sequence[Lens]) -> Judgement:
         if lens.passed is False:
             return Judgement(Verdict.FAIL, f"{lens.name}: {lens.detail}")
     return first
+
+
+def settled(judgement: Judgement, *, tried_more: bool) -> Judgement:
+    """A doubtful judgement after all that could be done about it: it stands, and says so."""
+    if not judgement.doubtful:
+        return judgement
+    why = "still doubtful after more inputs" if tried_more else "doubtful, and the source is not there for more inputs"
+    return replace(judgement, reason=f"{judgement.reason}, {why}", doubtful=False)
+
+
+def with_doubts(judgement: Judgement, doubts: Sequence[Doubt]) -> Judgement:
+    """What a doubtful reference leaves of a judgement: no PASS, and of a blind one no FAIL either."""
+    blind = next((doubt for doubt in doubts if doubt.blind), None)
+    if blind is not None:
+        return Judgement(Verdict.INCONCLUSIVE, blind.words)
+    if doubts and judgement.verdict is Verdict.PASS:
+        return Judgement(Verdict.INCONCLUSIVE, doubts[0].words)
+    return judgement

@@ -5,10 +5,10 @@ A plan is a list of batches, made once in the parent from a seed, and fed to eve
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from toolkit.errors import BadInput
 from toolkit.runtime.runner import check_inputs
-from toolkit.signature import BATCH, Signature, TensorSpec
+from toolkit.signature import Signature, TensorSpec
 from toolkit.verification.report import Coverage
 from toolkit.worker.wire import dtype_of
 
@@ -31,7 +31,10 @@ _LABELS = "labels"
 
 @dataclass(frozen=True)
 class Batch:
-    """One call's inputs by name; `kind` says how they were made ("real" for data that was given)."""
+    """One call's inputs by name; `kind` says how they were made ("real" for data that was given).
+
+    `size` is the number of samples in it: 1 where the signature has no batch symbol, for then the call is the sample.
+    """
 
     kind: str
     inputs: Mapping[str, Array]
@@ -46,7 +49,6 @@ class Plan:
     seed: int
     labels: Array | None = None
     not_tried: tuple[str, ...] = ()
-    _kinds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -69,14 +71,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class Data:
-    """A user's data: arrays by input name, one row each, and labels where there are any."""
+    """A user's data: arrays by input name, and labels where there are any.
+
+    `rows` is the number of samples: rows of the arrays in `batched`, whose first dimension is the batch. The others,
+    and all of them where the signature has no batch symbol, belong to every sample alike.
+    """
 
     arrays: Mapping[str, Array]
     labels: Array | None
+    rows: int
+    batched: frozenset[str]
 
-    @property
-    def rows(self) -> int:
-        return len(next(iter(self.arrays.values())))
+    def take(self, index: Array | slice) -> dict[str, Array]:
+        """The inputs of some samples."""
+        return {name: array[index] if name in self.batched else array for name, array in self.arrays.items()}
 
 
 def load_data(path: Path, signature: Signature) -> Data:
@@ -94,35 +102,46 @@ def load_data(path: Path, signature: Signature) -> Data:
             "it is not an .npz file that can be read", where=str(path), hint="Write it with numpy.savez."
         ) from error
     labels = arrays.pop(_LABELS, None) if _LABELS not in signature.input_names else None
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0][0])
-            raise BadInput(
-                f"'{name}' holds {'NaN' if np.isnan(array).any() else 'Inf'} (first in row {row})",
-                where=str(path),
-                hint="Equality cannot be shown on values that are no numbers; remove those rows.",
-            )
-    rows = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
-    if len(set(rows.values())) > 1:
-        raise BadInput(f"its arrays have different numbers of rows: {rows}", where=str(path))
     try:
-        check_inputs(signature, arrays)
+        return _checked(arrays, labels, signature)
     except BadInput as error:
         raise error.at(str(path)) from None
+
+
+def _checked(arrays: Mapping[str, Array], labels: Array | None, signature: Signature) -> Data:
+    for name, array in arrays.items():
+        _require_finite(name, array)
+    batched = signature.batched
+    rows = {name: len(array) for name, array in arrays.items() if name in batched and array.ndim}
+    if len(set(rows.values())) > 1:
+        raise BadInput(f"its arrays have different numbers of rows: {rows}")
     if not arrays or 0 in rows.values():
-        raise BadInput("it holds no rows", where=str(path))
-    return Data(arrays, labels)
+        raise BadInput("it holds no rows")
+    check_inputs(signature, arrays)
+    count = next(iter(rows.values()), 1)
+    if labels is not None and labels.shape != (count,):
+        raise BadInput(f"'{_LABELS}' has the shape {list(labels.shape)}, and there are {count} rows")
+    return Data(arrays, labels, count, batched)
+
+
+def _require_finite(name: str, array: Array) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        first = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
+        raise BadInput(
+            f"'{name}' holds {'NaN' if np.isnan(array).any() else 'Inf'} (first in row {first})",
+            hint="Equality cannot be shown on values that are no numbers; remove those rows.",
+        )
 
 
 def make(signature: Signature, data: Data | None, *, count: int = 512, seed: int = 7) -> Plan:
-    """Up to `count` inputs: half of them real where there is data, the rest generated, in batches of several sizes."""
+    """About `count` inputs: half of them real where there is data, the rest generated, in batches of several sizes."""
     generator = np.random.default_rng(seed)
     wanted = max(count, MINIMUM)
     batches: list[Batch] = []
     labels = None
     if data is not None:
         chosen = _choose(data.rows, wanted // 2, generator)
-        batches += _split(signature, {name: array[chosen] for name, array in data.arrays.items()})
+        batches += _real(signature, data, chosen)
         labels = data.labels[chosen] if data.labels is not None else None
     real = sum(batch.size for batch in batches)
     batches += _generated(signature, data, wanted - real, generator)
@@ -133,19 +152,14 @@ def _choose(rows: int, wanted: int, generator: np.random.Generator) -> Array:
     return np.sort(generator.permutation(rows)[:wanted])
 
 
-def _split(signature: Signature, rows: Mapping[str, Array]) -> list[Batch]:
-    """Rows as batches of 1, 2, 3, 7 and then of the largest size; whole where the model's batch is fixed."""
-    total = len(next(iter(rows.values())))
-    if BATCH not in signature.symbols:
-        return [Batch("real", rows, total)]
-    sizes = []
-    remaining = total
-    for size in (*BATCH_SIZES, *[LARGEST_BATCH] * math.ceil(total / LARGEST_BATCH)):
-        sizes.append(min(size, remaining))
-        remaining -= sizes[-1]
+def _real(signature: Signature, data: Data, chosen: Array) -> list[Batch]:
+    """The chosen rows as batches of 1, 2, 3, 7 and then of the largest size."""
     batches, start = [], 0
-    for size in filter(None, sizes):
-        batches.append(Batch("real", {name: array[start : start + size] for name, array in rows.items()}, size))
+    largest = signature.limit(signature.batch) if signature.batch else None
+    sizes = itertools.chain(BATCH_SIZES, itertools.repeat(LARGEST_BATCH))
+    while start < len(chosen):
+        size = min(next(sizes), len(chosen) - start, largest or LARGEST_BATCH)
+        batches.append(Batch("real", data.take(chosen[start : start + size]), size))
         start += size
     return batches
 
@@ -190,29 +204,32 @@ _SHARES = {"normal": 0.44, "uniform": 0.12, "negative": 0.08, "large": 0.08, "ti
 def _generated(signature: Signature, data: Data | None, wanted: int, generator: np.random.Generator) -> list[Batch]:
     sizes = _batch_sizes(signature, wanted)
     batches: list[Batch] = []
-    for index, (kind, size) in enumerate(_schedule(sizes)):
-        concrete = _sizes(signature, size, index)
+    for index, (kind, wished) in enumerate(_schedule(sizes)):
+        concrete = _sizes(signature, wished, index)
+        size = concrete.get(signature.batch or "", 1)  # a declared limit may have cut it
         inputs = {
             spec.name: _array(spec, concrete, kind, data.arrays.get(spec.name) if data else None, generator)
             for spec in signature.inputs
         }
         batches.append(Batch(kind, inputs, size))
-    if BATCH in signature.symbols:
+    if signature.batch:
         batches += _dependence(signature, batches)
     return batches
 
 
 def _batch_sizes(signature: Signature, wanted: int) -> list[int]:
-    if BATCH not in signature.symbols:
+    """Small batches first, one for each kind whatever is wanted; then large ones among them."""
+    if signature.batch is None:
         return [1] * min(wanted, MINIMUM)
+    small = itertools.islice(itertools.cycle(BATCH_SIZES), len(_SHARES))
     sizes: list[int] = []
     left = wanted
-    cycle = (*BATCH_SIZES, 32)
-    while left > 0:
-        size = min(cycle[len(sizes) % len(cycle)], left)
-        sizes.append(size)
-        left -= size
-    return sizes
+    for size in itertools.chain(small, itertools.cycle((32, *BATCH_SIZES))):
+        if left <= 0 and len(sizes) >= len(_SHARES):
+            return sizes
+        sizes.append(max(1, min(size, left)))
+        left -= sizes[-1]
+    raise AssertionError("a cycle has no end")
 
 
 def _schedule(sizes: Sequence[int]) -> list[tuple[str, int]]:
@@ -230,7 +247,7 @@ def _schedule(sizes: Sequence[int]) -> list[tuple[str, int]]:
 def _sizes(signature: Signature, batch: int, index: int) -> dict[str, int]:
     sizes = {}
     for position, symbol in enumerate(signature.symbols):
-        size = batch if symbol == BATCH else _OTHER_SIZES[position % 2][index % 2]
+        size = batch if symbol == signature.batch else _OTHER_SIZES[position % 2][index % 2]
         limit = signature.limit(symbol)
         sizes[symbol] = min(size, limit) if limit else size
     return sizes
@@ -253,14 +270,15 @@ def _array(
 def _dependence(signature: Signature, batches: Sequence[Batch]) -> list[Batch]:
     """One row seven times, and a batch in another order: a row's result may not depend on its neighbours."""
     model = max(batches, key=lambda batch: (batch.kind == "normal", batch.size))
-    batched = [spec.name for spec in signature.inputs if spec.shape and spec.shape[0] == BATCH]
+    batched = signature.batched
 
     def rows(index: Array) -> dict[str, Array]:
         return {name: array[index] if name in batched else array for name, array in model.inputs.items()}
 
-    repeated = np.zeros(7, int)
+    times = min(BATCH_SIZES[-1], signature.limit(signature.batch or "") or BATCH_SIZES[-1])
+    repeated = np.zeros(times, int)
     permuted = np.arange(model.size)[::-1]
-    return [Batch("repeated row", rows(repeated), 7), Batch("permuted rows", rows(permuted), model.size)]
+    return [Batch("repeated row", rows(repeated), times), Batch("permuted rows", rows(permuted), model.size)]
 
 
 def _not_tried(signature: Signature, data: Data | None) -> tuple[str, ...]:

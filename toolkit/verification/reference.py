@@ -6,53 +6,179 @@ A reference answers with the source's outputs and the truth for the plan's batch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.signature import Signature
+from toolkit.verification import compare
 from toolkit.verification.plan import Batch
 from toolkit.verification.report import Reference
 from toolkit.verification.sides import Outputs, Side
 
+Array = np.ndarray[Any, Any]
 
-@dataclass
+
+@dataclass(frozen=True)
+class Doubt:
+    """A reason why nothing can pass by this reference; where it is `blind`, nothing can fail by its numbers either."""
+
+    words: str
+    blind: bool = False
+
+
+@dataclass(frozen=True)
 class Answers:
-    """The reference's outputs for some batches; `doubts` are reasons why nothing can be concluded from them."""
+    """The reference's outputs for some batches. `how` says what the truth is; in float64 it is exact enough to test
+    another float64 run against it.
+    """
 
     batches: tuple[Batch, ...]
     source: Outputs
     truth: Outputs
     how: str
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    in_float64: bool = True
+    repeats: bool = True
 
     def extended(self, more: Answers) -> Answers:
-        return Answers(
-            (*self.batches, *more.batches),
-            [*self.source, *more.source],
-            [*self.truth, *more.truth],
-            self.how,
-            (*self.doubts, *more.doubts),
+        return replace(
+            self,
+            batches=(*self.batches, *more.batches),
+            source=[*self.source, *more.source],
+            truth=[*self.truth, *more.truth],
+            doubts=(*self.doubts, *more.doubts),
+            repeats=self.repeats and more.repeats,
         )
+
+    def sample(self, count: int) -> Answers:
+        """Some of the batches: one of each kind, and then the first ones up to `count` inputs."""
+        index = sample(self.batches, count)
+        chosen = ([each[i] for i in index] for each in (self.source, self.truth))
+        source, truth = chosen
+        return replace(self, batches=tuple(self.batches[i] for i in index), source=source, truth=truth)
+
+
+def sample(batches: Sequence[Batch], count: int) -> list[int]:
+    """The positions of one batch of each kind, and of the first others until there are `count` inputs."""
+    chosen = {next(i for i, batch in enumerate(batches) if batch.kind == kind) for kind in {b.kind for b in batches}}
+    total = sum(batches[i].size for i in chosen)
+    for index, batch in enumerate(batches):
+        if total >= count:
+            break
+        if index not in chosen:
+            chosen.add(index)
+            total += batch.size
+    return sorted(chosen)
+
+
+_REPEATED = 96  # inputs on which the source is asked twice
+# A float32 model's error is some 1e-7 of its outputs, one in TF32 or bfloat16 has 3e-4 and more.
+_REDUCED = 1024
+# An ill-conditioned model errs as much in float32; then a change of its inputs by 1 ULP moves the truth about as far.
+_CONDITION = 64
 
 
 def ask(side: Side, batches: Sequence[Batch]) -> Answers:
-    """Run a live source twice (does it repeat itself?) and once in float64."""
-    first, second = side.run(batches), side.run(batches)
-    doubts = []
-    if not _equal(first, second):
-        doubts.append("the source gives other outputs when it is run again: it is random")
-    elif _constant(side.signature, first):
-        doubts.append("the source's outputs do not depend on its inputs")
+    """Run a live source, some of it twice (does it repeat itself?), and once more for the truth."""
+    source = side.run(batches)
+    again = sample(batches, _REPEATED)
+    repeats = _equal([source[i] for i in again], side.run([batches[i] for i in again]))
+    doubts = [] if repeats else [Doubt("the source gives other outputs when it is run again: it is random", blind=True)]
+    doubts += _empty(side.signature, source)
+    if _constant(side.signature, source):
+        doubts.append(Doubt("the source's outputs do not depend on its inputs"))
+    truth, how, in_float64 = _truth(side, batches)
+    if truth is None:
+        doubts.append(Doubt(f"its truth cannot be computed: {how}", blind=True))
+        return Answers(tuple(batches), source, source, "none", tuple(doubts), in_float64=False, repeats=repeats)
+    doubts += _unlike(side.signature, source, truth)
+    if in_float64 and not doubts:
+        doubts += _reduced(side, batches, source, truth)
+    return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats)
+
+
+def _truth(side: Side, batches: Sequence[Batch]) -> tuple[Outputs | None, str, bool]:
+    """The outputs in float64, else an estimate, with how it was made; else None with the reason."""
     try:
-        how = side.prepare_float64() if side.float64 is None else ""
-        truth = side.run_float64(batches)
+        if side.float64 is None:
+            side.prepare_float64()
+        return side.run_float64(batches), side.truth, side.truth_in_float64
+    except (WorkerCrashed, WorkerTimeout, WorkerOutOfMemory):
+        raise  # the source itself is gone
     except ToolkitError as error:
-        doubts.append(f"its truth cannot be computed in float64: {error.found}")
-        return Answers(tuple(batches), first, first, "none", tuple(doubts))
-    return Answers(tuple(batches), first, truth, how, tuple(doubts))
+        why = error.found
+    try:
+        side.prepare_estimate()
+        return side.run_float64(batches), side.truth, side.truth_in_float64
+    except (WorkerCrashed, WorkerTimeout, WorkerOutOfMemory):
+        raise
+    except ToolkitError:
+        return None, why, False
+
+
+def _empty(signature: Signature, outputs: Outputs) -> list[Doubt]:
+    """Outputs with nothing in them, or nothing finite, agree with anything of their kind."""
+    doubts = []
+    for name in signature.output_names:
+        arrays = [batch[name] for batch in outputs]
+        finite = (np.isfinite(array).any() if array.dtype.kind == "f" else array.size for array in arrays)
+        if not any(finite):
+            doubts.append(Doubt(f"the source's output '{name}' holds nothing that could be compared"))
+    return doubts
+
+
+def _unlike(signature: Signature, source: Outputs, truth: Outputs) -> list[Doubt]:
+    """The truth must be the source's: of its shape, and finite where the source is."""
+    for name in signature.output_names:
+        for ours, true in ((a[name], b[name]) for a, b in zip(source, truth, strict=True)):
+            if ours.shape != true.shape:
+                return [Doubt(f"output '{name}' has another shape in float64", blind=True)]
+            if ours.dtype.kind == "f" and not np.isfinite(true[np.isfinite(ours)]).all():
+                return [Doubt(f"output '{name}' is finite in {ours.dtype} and not in float64", blind=True)]
+    return []
+
+
+def _reduced(side: Side, batches: Sequence[Batch], source: Outputs, truth: Outputs) -> list[Doubt]:
+    """A source that computes in fewer bits than its outputs have makes every export look right."""
+    for spec in side.signature.outputs:
+        noise, precision = _noise(spec.name, source, truth)
+        if noise <= _REDUCED * precision:
+            continue
+        index = sample(batches, 1)
+        moved = side.run_float64([_nudged(batches[i]) for i in index])
+        condition, _ = _noise(spec.name, moved, [truth[i] for i in index])
+        if noise > _CONDITION * condition:
+            words = (
+                f"the source's own error is {noise:.1e} of its output '{spec.name}': it computes in reduced precision"
+            )
+            return [Doubt(words)]
+    return []
+
+
+def _noise(name: str, outputs: Outputs, truth: Outputs) -> tuple[float, float]:
+    """The usual error relative to the output's size, and the spacing of the output's dtype."""
+    found = [(batch[name], true[name]) for batch, true in zip(outputs, truth, strict=True)]
+    if found[0][0].dtype.kind != "f":
+        return 0.0, 1.0
+    errors = [compare.relative_difference(true, ours, ours) for ours, true in found]
+    return float(np.median(errors)), float(np.finfo(found[0][0].dtype).eps)
+
+
+def _nudged(batch: Batch) -> Batch:
+    """The same batch, every float moved up or down by 1 ULP."""
+    generator = np.random.default_rng(0)
+    return replace(batch, inputs={name: _moved(array, generator) for name, array in batch.inputs.items()})
+
+
+def _moved(array: Array, generator: np.random.Generator) -> Array:
+    if array.dtype.kind != "f":
+        return array
+    towards = np.where(generator.integers(0, 2, array.shape), np.inf, -np.inf).astype(array.dtype)
+    moved: Array = np.nextafter(array, towards)
+    return moved
 
 
 def _equal(first: Outputs, second: Outputs) -> bool:
@@ -67,15 +193,15 @@ def _constant(signature: Signature, outputs: Outputs) -> bool:
     """Whether every output has one and the same value for all inputs."""
     if not signature.inputs:
         return False
-    for name in signature.output_names:
-        rows = [row for batch in outputs for row in np.atleast_1d(batch[name])]
+    for spec in signature.outputs:
+        rows = compare.rows_of(spec, [batch[spec.name] for batch in outputs])
         if any(not np.array_equal(row, rows[0], equal_nan=row.dtype.kind == "f") for row in rows[1:]):
             return False
     return True
 
 
 def describe(side: Side, name: str, kind: str, answers: Answers, accuracy: float | None) -> Reference:
-    return Reference(name, kind, side.runtime, side.ran_on, answers.how, not answers.doubts, accuracy)
+    return Reference(name, kind, side.runtime, side.ran_on, answers.how, answers.repeats, accuracy)
 
 
 def accuracy(side: Side, answers: Answers, labels: Any) -> float | None:

@@ -43,6 +43,8 @@ class Side:
     was_training: bool = False
     handles: list[tuple[Caller, str]] = field(default_factory=list)
     float64: tuple[Caller, str] | None = None
+    truth: str = ""  # how `float64` was made, in words
+    truth_in_float64: bool = True
 
     def run(self, batches: Sequence[Batch]) -> Outputs:
         return self._run(self.worker, self.handle, batches)
@@ -57,15 +59,29 @@ class Side:
         assert self.float64 is not None
         return self._run(*self.float64, batches)
 
-    def prepare_float64(self) -> str:
-        """Open the model in float64, in the same worker; returns how."""
-        opened = self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle})
-        self._remember(self.worker, opened["handle"])
-        return str(opened["how"])
+    def prepare_float64(self) -> None:
+        """Open the model in float64, in the same worker."""
+        self._remember(self.worker, self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle}))
 
-    def _remember(self, worker: Caller, handle: str) -> None:
-        self.float64 = (worker, handle)
-        self.handles.append((worker, handle))
+    def prepare_estimate(self) -> None:
+        """Where the model has no float64 form: what stands for the truth then. Raises Inconclusive without one."""
+        self._remember(self.worker, self.worker.call(f"{_TASKS}:open_estimate", {"handle": self.handle}))
+        self.truth_in_float64 = False
+
+    def _remember(self, worker: Caller, opened: Mapping[str, Any]) -> None:
+        self.float64 = (worker, opened["handle"])
+        self.handles.append(self.float64)
+        self.truth = str(opened["how"])
+
+    def is_open(self) -> bool:
+        """Whether its worker still knows the model; another file may have brought the worker down."""
+        known: bool = self.worker.call(f"{_TASKS}:is_open", {"handle": self.handle})
+        return known
+
+    def maps_cuda(self) -> bool | None:
+        """Whether its process has NVIDIA's driver library in memory; None where that cannot be seen."""
+        found: bool | None = self.worker.call(f"{_TASKS}:maps_cuda", {})
+        return found
 
     def fingerprints(self) -> list[Fingerprint]:
         found = self.worker.call(f"{_TASKS}:fingerprints", {"handle": self.handle})
@@ -81,7 +97,7 @@ class Side:
         def time_calls(calls: int) -> Timed:
             params = {"handle": self.handle, "inputs": dict(inputs), "calls": calls}
             taken = self.worker.call(f"{_TASKS}:time_calls", params)
-            return Timed(taken["nanoseconds"], taken["cpu"])
+            return Timed(taken["nanoseconds"], taken["cpu"] if self.ran_on == "cpu" else None)
 
         return time_calls
 
@@ -97,14 +113,13 @@ class FileSide(Side):
     format: str
     pool: WorkerPool
 
-    def prepare_float64(self) -> str:
+    def prepare_float64(self) -> None:
         if self.format != "onnx":
-            return super().prepare_float64()
+            super().prepare_float64()
+            return
         worker = self.pool.worker("torch", "cpu")
         params = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
-        opened = worker.call(f"{_TASKS}:open_onnx_float64", params)
-        self._remember(worker, opened["handle"])
-        return str(opened["how"])
+        self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
 
 
 def open_file(pool: WorkerPool, path: Path, device: str, source: Signature) -> FileSide:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from exporters.sources import source as sources
 from exporters.sources.source import Source
-from toolkit import __version__, formats, manifest
-from toolkit.bench import latency as bench
+from toolkit import formats, manifest
 from toolkit.errors import (
     BadInput,
     DeviceMissing,
@@ -30,13 +26,24 @@ from toolkit.errors import (
 )
 from toolkit.files import digest
 from toolkit.runtime import devices as device_names
-from toolkit.signature import Signature, TensorSpec
-from toolkit.verification import compare, golden, judge, lenses, plan, reference
+from toolkit.signature import Signature
+from toolkit.verification import (
+    compare,
+    environment,
+    golden,
+    interface,
+    judge,
+    lenses,
+    plan,
+    reference,
+    timing,
+    worst_input,
+)
 from toolkit.verification.compare import Measured, Mismatch
-from toolkit.verification.judge import Judgement, Thresholds
-from toolkit.verification.plan import Plan
+from toolkit.verification.judge import Thresholds
+from toolkit.verification.plan import Batch, Data, Plan
 from toolkit.verification.reference import Answers
-from toolkit.verification.report import Latency, OutputComparison, Reference, Report, Row, Verdict
+from toolkit.verification.report import Latency, Lens, OutputComparison, Reference, Report, Row, Verdict
 from toolkit.verification.sides import FileSide, Outputs, Side, open_file, open_source
 from toolkit.verification.weights import Fingerprint
 from toolkit.worker.limits import Limits
@@ -73,13 +80,27 @@ class Subject:
     source: Source | None
     fingerprints: tuple[Fingerprint, ...]
     described: Reference
+    extra: Answers | None = None
+    data: Data | None = None
 
     def more(self, count: int, seed: int) -> Answers | None:
-        """Fresh inputs, where the source is there to answer for them."""
+        """Fresh inputs, where the source is there to answer for them; the same ones for every row."""
         if self.side is None:
             return None
-        fresh = plan.make(self.signature, None, count=count, seed=seed)
-        return reference.ask(self.side, fresh.batches)
+        if self.extra is None:
+            fresh = plan.make(self.signature, self.data, count=count, seed=seed)
+            self.extra = reference.ask(self.side, fresh.batches)
+        return self.extra
+
+    @property
+    def all_answers(self) -> Answers:
+        return self.answers if self.extra is None else self.answers.extended(self.extra)
+
+    def revive(self, pool: WorkerPool) -> None:
+        """Open the source again where a file has brought down the worker that they share."""
+        if self.side is None or self.source is None or self.side.is_open():
+            return
+        self.side = open_source(pool, self.source, device=self.side.ran_on)
 
 
 def verify(
@@ -146,7 +167,9 @@ def verify(
         report = compare_files(pool, subject, files, settings)
         cpu = pool.seconds["cpu"]
     if worst is not None and not report.passed:
-        report = replace(report, worst_inputs=_save_worst(Path(worst), subject, report))
+        report = replace(
+            report, worst_inputs=worst_input.save(Path(worst), subject.signature, subject.all_answers, report)
+        )
     return replace(report, seconds={"wall": time.monotonic() - started, "worker_cpu": cpu})
 
 
@@ -183,7 +206,9 @@ def subject_of(side: Side, resolved: Source, data: str | Path | None, settings: 
     accuracy = reference.accuracy(side, answers, made.labels)
     described = reference.describe(side, resolved.name, resolved.kind, answers, accuracy)
     prints = tuple(side.fingerprints())
-    return Subject(resolved.name, resolved.kind, side.signature, made, answers, side, resolved, prints, described)
+    return Subject(
+        resolved.name, resolved.kind, side.signature, made, answers, side, resolved, prints, described, data=real
+    )
 
 
 def _golden_subject(folder: Path) -> Subject:
@@ -211,7 +236,7 @@ def compare_files(pool: WorkerPool, subject: Subject, files: Sequence[Path], set
         rows=tuple(rows),
         coverage=subject.plan.coverage(),
         thresholds=settings.thresholds.to_json(),
-        environment=_environment(pool),
+        environment=environment.describe(pool.limits.threads),
         created=manifest.timestamp(),
     )
 
@@ -236,9 +261,11 @@ def _row(pool: WorkerPool, subject: Subject, path: Path, device: str, settings: 
     row = Row(form.name, str(path), device, Verdict.ERROR, "", sha256=digest(path))
     side: FileSide | None = None
     try:
+        subject.revive(pool)
         side = open_file(pool, path, device, subject.signature)
         row = replace(row, runtime=side.runtime, ran_on=side.ran_on)
-        return _judged(row, subject, side, settings, pool)
+        judged = _judged(row, subject, side, settings, pool)
+        _require_unchanged(path, row)
     except ToolkitError as error:
         verdict = next(verdict for kind, verdict in _VERDICTS if isinstance(error, kind))
         prefix = f"{device}: " if verdict is Verdict.NOT_RUN else ""
@@ -246,11 +273,10 @@ def _row(pool: WorkerPool, subject: Subject, path: Path, device: str, settings: 
     finally:
         if side is not None:
             _close_quietly(side)
+    return judged
 
 
 def _close_quietly(side: Side) -> None:
-    import contextlib
-
     with contextlib.suppress(ToolkitError):  # the worker may be the one that just crashed
         side.close()
 
@@ -260,30 +286,55 @@ def _one_line(error: ToolkitError) -> str:
     return f"{error.found}{hint}"
 
 
+def _require_unchanged(path: Path, row: Row) -> None:
+    if digest(path) != row.sha256:
+        raise BadInput("the file changed while it was verified", where=str(path))
+
+
+def _prove_device(side: Side, device: str) -> None:
+    """Raise DeviceMissing unless the model ran where it was asked to: a pass on another device proves nothing there."""
+    ran_on = side.ran_on.partition(" ")[0]
+    if device_names.parse(ran_on) != device_names.parse(device):
+        raise DeviceMissing(f"it ran on {side.ran_on}")
+    if ran_on != "cpu" and side.maps_cuda() is False:
+        raise DeviceMissing(f"it says that it ran on {side.ran_on}, but no CUDA library was loaded")
+
+
+def _run(side: Side, batches: Sequence[Batch]) -> Outputs:
+    """What the file makes of inputs that the source takes: where it refuses one, it differs."""
+    try:
+        return side.run(batches)
+    except BadInput as error:
+        raise TaskFailed(error.found) from error
+
+
 def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool: WorkerPool) -> Row:
     """Run one opened file and judge it, with more inputs where the first ones leave a doubt."""
+    notes = [] if side.names_are_declared else ["the file names no outputs: they were compared by position"]
+    mismatches = interface.mismatches(subject.signature, side.signature)
+    if mismatches:
+        judgement = judge.judge_outputs(mismatches, [], settings.thresholds)
+        return replace(row, verdict=judgement.verdict, reason=judgement.reason, notes=tuple(notes))
     answers = subject.answers
-    notes = () if side.names_are_declared else ("the file names no outputs: they were compared by position",)
-    mismatches = _interface(subject.signature, side.signature)
-    outputs = [] if mismatches else side.run(answers.batches)
-    found, compared = _compare(subject.signature, answers, outputs) if outputs else (mismatches, [])
-    judgement = judge.judge_outputs(found, compared, settings.thresholds)
+    outputs = _run(side, answers.batches)
+    _prove_device(side, row.device)
+    mismatches, compared = _compare(subject.signature, answers, outputs)
+    judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
     if judgement.doubtful:
         extra = subject.more(_MORE_INPUTS * settings.count, settings.seed + 1)
         if extra is not None:
             answers = answers.extended(extra)
-            found, compared = _compare(subject.signature, answers, [*outputs, *side.run(extra.batches)])
-            judgement = judge.judge_outputs(found, compared, settings.thresholds)
-        if judgement.doubtful:
-            judgement = replace(judgement, reason=f"{judgement.reason}, still doubtful after more inputs")
-    seen = []
-    if not found and subject.side is not None and not answers.doubts:
-        noise = max((measured.relative_noise for _, measured in compared if measured), default=0.0)
-        seen = lenses.look(side, subject.side, subject.fingerprints, subject.answers, noise)
+            mismatches, compared = _compare(subject.signature, answers, [*outputs, *_run(side, extra.batches)])
+            judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+        judgement = judge.settled(judgement, tried_more=extra is not None)
+    seen: list[Lens] = []
+    timed = None
+    if not mismatches:
+        seen = _look(subject, side, compared)
         judgement = judge.judge_row(judgement, seen)
-    if answers.doubts and judgement.verdict is Verdict.PASS:
-        judgement = Judgement(Verdict.INCONCLUSIVE, answers.doubts[0])
-    timed = _latency(pool, subject, side) if settings.latency and not found else None
+        judgement = judge.with_doubts(judgement, answers.doubts)
+        if settings.latency:
+            timed = _timed(pool, subject, side, notes)
     return replace(
         row,
         verdict=judgement.verdict,
@@ -291,36 +342,31 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
         outputs=tuple(output for output, _ in compared),
         lenses=tuple(seen),
         latency=timed,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
-def _interface(source: Signature, export: Signature) -> list[Mismatch]:
-    """Inputs and outputs by name and dtype; a missing one is a mismatch, and so is an extra one."""
-    found: list[Mismatch] = []
-    for side, ours, theirs in (("input", source.inputs, export.inputs), ("output", source.outputs, export.outputs)):
-        wanted, given = ({spec.name: spec for spec in specs} for specs in (ours, theirs))
-        found += [Mismatch(name, f"the {side} is missing in the file") for name in wanted if name not in given]
-        extra = [name for name in given if name not in wanted]
-        found += [Mismatch(name, f"the file has an {side} that the source has not") for name in extra]
-        found += [
-            Mismatch(name, f"the {side} is {_type(given[name])} where the source has {_type(spec)}")
-            for name, spec in wanted.items()
-            if name in given and not _fits(spec, given[name])
-        ]
+def _look(subject: Subject, side: FileSide, compared: Compared) -> list[Lens]:
+    """The second looks, where there is a source to look at and its answers are worth it."""
+    if subject.side is None or any(doubt.blind for doubt in subject.answers.doubts):
+        return []
+    noise = max((measured.relative_noise for _, measured in compared if measured), default=0.0)
+    return lenses.look(side, subject.side, subject.fingerprints, subject.answers, noise)
+
+
+def _timed(pool: WorkerPool, subject: Subject, side: FileSide, notes: list[str]) -> Latency | None:
+    """The row's latency, with what disturbed it among the notes; None where there is no source to compare with."""
+    if subject.side is None or subject.source is None:
+        return None
+    batch = next((batch for batch in subject.answers.batches if batch.size == 1), subject.answers.batches[0])
+    try:
+        found, disturbance = timing.of_row(pool, subject.source, subject.side, side, batch)
+    except DeviceMissing as error:
+        notes.append(f"not timed: the source cannot run there ({error.found})")
+        return None
+    if disturbance:
+        notes.append(f"the machine was too busy to say which is faster: {disturbance}")
     return found
-
-
-def _fits(source: TensorSpec, export: TensorSpec) -> bool:
-    """Same dtype and rank, and no dimension fixed that the source leaves free."""
-    if source.dtype != export.dtype or len(source.shape) != len(export.shape):
-        return False
-    pairs = zip(source.shape, export.shape, strict=True)
-    return all(isinstance(theirs, str) or theirs == ours for ours, theirs in pairs)
-
-
-def _type(spec: TensorSpec) -> str:
-    return f"{spec.dtype}[{','.join(map(str, spec.shape))}]"
 
 
 Compared = list[tuple[OutputComparison, Measured | None]]
@@ -328,106 +374,32 @@ Compared = list[tuple[OutputComparison, Measured | None]]
 
 def _compare(signature: Signature, answers: Answers, outputs: Outputs) -> tuple[list[Mismatch], Compared]:
     """Every declared output, by name: structure first, and only where that is right the numbers."""
+    if len(outputs) != len(answers.batches):
+        return [Mismatch("the file", f"it answered {len(outputs)} of {len(answers.batches)} calls")], []
+    extra = next((key for batch in outputs for key in batch if key not in signature.output_names), None)
+    if extra is not None:
+        return [Mismatch(f"output '{extra}'", "the file returned an output that the source has not")], []
     mismatches: list[Mismatch] = []
     compared: Compared = []
     for spec in signature.outputs:
-        name = spec.name
-        extra = next((key for batch in outputs for key in batch if key not in signature.output_names), None)
-        if extra is not None:
-            return [Mismatch(extra, "the file returned an output that the source has not")], []
-        found = None
-        for batch, source, export in zip(answers.batches, answers.source, outputs, strict=True):
-            if name not in export:
-                found = Mismatch(name, "it was not returned")
-            else:
-                found = compare.check_structure(name, source[name], export[name])
-            if found:
-                mismatches.append(replace(found, what=f"{found.what} ({batch.kind}, batch of {batch.size})"))
-                break
-        if found is None:
-            sides = ([batch[name] for batch in each] for each in (answers.truth, answers.source, outputs))
-            truth, source_outputs, exported = sides
-            kinds = [batch.kind for batch in answers.batches]
-            compared.append(compare.describe(spec, truth, source_outputs, exported, kinds))
+        found = _structure(spec.name, answers, outputs)
+        if found is not None:
+            mismatches.append(found)
+            continue
+        truth, source, export = (
+            [batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs)
+        )
+        compared.append(compare.describe(spec, truth, source, export, [batch.kind for batch in answers.batches]))
     return mismatches, compared
 
 
-def _latency(pool: WorkerPool, subject: Subject, side: FileSide) -> Latency | None:
-    """Time one file against its source on the same device; None where the source cannot be had there."""
-    if subject.side is None or subject.source is None:
-        return None
-    source = subject.side
-    if side.ran_on != source.ran_on:
-        try:
-            source = open_source(pool, subject.source, device=side.ran_on)
-        except ToolkitError:
-            return None
-    batch = next((batch for batch in subject.answers.batches if batch.size == 1), subject.answers.batches[0])
-    compared = bench.compare(side.timer(batch.inputs), source.timer(batch.inputs))
-    ours, theirs = bench.summary(compared.samples), bench.summary(compared.reference)
-    return Latency(
-        batch=batch.size,
-        threads=pool.limits.threads,
-        **ours,
-        source_median=theirs["median"],
-        ratio=compared.ratio,
-        low=compared.low,
-        high=compared.high,
-        verdict=compared.verdict,
-        throughput=1e3 * batch.size / ours["median"],
-        cold_start=1e3 * side.cold_start,
-        calls=len(compared.samples),
-        copies="outside",
-        noisy=compared.noisy,
-        samples=_thinned(compared.samples),
-        source_samples=_thinned(compared.reference),
-    )
-
-
-def _thinned(samples: np.ndarray[Any, Any], most: int = 200) -> tuple[float, ...]:
-    """Evenly chosen order statistics: enough for a plot, whatever the number of calls."""
-    if len(samples) <= most:
-        return tuple(float(value) for value in samples)
-    return tuple(float(value) for value in np.quantile(samples, np.linspace(0, 1, most)))
-
-
-def _environment(pool: WorkerPool) -> dict[str, str]:
-    return {
-        "toolkit": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "threads": str(pool.limits.threads),
-        "load": f"{os.getloadavg()[0]:.2f}",
-        "tf32": "off",
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def _save_worst(path: Path, subject: Subject, report: Report) -> str | None:
-    """Save the input on which the worst row is worst, with what the source makes of it."""
-    rows = [row for row in report.rows if row.worst_output is not None and row.worst_output.worst_input is not None]
-    if not rows:
-        return None
-    output = max((row.worst_output for row in rows), key=lambda found: (found and found.noise_ratio) or 0.0)
-    assert output is not None
-    assert output.worst_input is not None
-    remaining = output.worst_input
-    spec = subject.signature.output(output.name)
-    for batch, outputs in zip(subject.answers.batches, subject.answers.source, strict=True):
-        rows_here = len(compare.rows_of(spec, [outputs[output.name]]))
-        if remaining < rows_here:
-            row = slice(remaining, remaining + 1) if rows_here == batch.size else slice(None)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            arrays: dict[str, Any] = {name: array[row] for name, array in batch.inputs.items()}
-            np.savez(path, **arrays)
-            return str(path)
-        remaining -= rows_here
+def _structure(name: str, answers: Answers, outputs: Outputs) -> Mismatch | None:
+    """The first batch on which an output is missing or of another kind."""
+    for batch, source, export in zip(answers.batches, answers.source, outputs, strict=True):
+        if name not in export:
+            found: Mismatch | None = Mismatch(f"output '{name}'", "it was not returned")
+        else:
+            found = compare.check_structure(name, source[name], export[name])
+        if found:
+            return replace(found, what=f"{found.what} ({batch.kind}, batch of {batch.size})")
     return None

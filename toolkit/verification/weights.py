@@ -7,6 +7,7 @@ is almost a source's own, with some elements off, is a mistake that outputs may 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,23 +81,46 @@ class _Change:
     few: bool
 
 
+_MOST = 16_000_000  # elements that are fetched to be compared; hashes have told already that they differ
+
+
 def _changed(
     unmatched: Sequence[Fingerprint], candidates: Sequence[Fingerprint], fetch_source: Fetch, fetch_export: Fetch
 ) -> _Change | None:
-    """The first tensor of the source that the export holds almost, but not quite."""
-    originals = fetch_source([item.name for item in unmatched])
-    others = {name: np.sort(array) for name, array in fetch_export([item.name for item in candidates]).items()}
-    for name, original in originals.items():
-        ordered = np.sort(original).astype(np.float64)
-        spread = float(np.max(np.abs(ordered))) or 1.0
+    """A tensor of the source that the export holds almost, but not quite; one with few values off before all others."""
+    others = {name: np.sort(array) for name, array in fetch_export(_within(candidates)).items()}
+    found = None
+    for name, original in fetch_source(_within(unmatched)).items():
+        ordered = np.sort(original)
         for other_name, other in others.items():
-            if other.size != ordered.size:
-                continue
-            distance = np.abs(other.astype(np.float64) - ordered)
-            if float(np.median(distance)) > _ALMOST * spread or not distance.any():
-                continue
-            count = int((distance > 0).sum())
-            where = f"'{name}' differs from '{other_name}'"
-            words = f"{where} in {count} of {other.size} values, by up to {distance.max():.3g}"
-            return _Change(words, few=count < other.size / 2)
-    return None
+            if other.size == ordered.size:
+                change = _change(name, ordered, other_name, other)
+                if change is not None and change.few:
+                    return change
+                found = found or change
+    return found
+
+
+def _within(prints: Sequence[Fingerprint]) -> list[str]:
+    """The names of the smallest tensors, as many as the limit allows."""
+    ordered = sorted(prints, key=lambda item: item.size)
+    total = itertools.accumulate(item.size for item in ordered)
+    return [item.name for item, size in zip(ordered, total, strict=True) if size <= _MOST]
+
+
+def _change(name: str, ours: Array, other_name: str, theirs: Array) -> _Change | None:
+    """How two sorted tensors of one size differ; None where they are not the same tensor, changed."""
+    distance = np.abs(theirs.astype(np.float64) - ours)
+    spread = float(np.max(np.abs(ours))) or 1.0
+    if not float(np.median(distance)) <= _ALMOST * spread:
+        return None
+    count = ours.size - _in_common(ours, theirs)
+    words = f"'{name}' differs from '{other_name}' in {count} of {ours.size} values, by up to {distance.max():.3g}"
+    return _Change(words, few=count < ours.size / 2) if count else None
+
+
+def _in_common(ours: Array, theirs: Array) -> int:
+    """How many values two tensors share, each as often as both have it: one large change shifts no others."""
+    (a, in_a), (b, in_b) = (np.unique(values, return_counts=True) for values in (ours, theirs))
+    _, at_a, at_b = np.intersect1d(a, b, assume_unique=True, return_indices=True)
+    return int(np.minimum(in_a[at_a], in_b[at_b]).sum())
