@@ -85,7 +85,8 @@ def result(case: Case, folder: Path | None, count: int) -> str:
             )
             if found:
                 return found
-        if folder is not None and count % H5_EVERY == 0:
+        storable = all(array.dtype.kind != "V" for array in [*given, *arrays])  # .npz has no bfloat16
+        if folder is not None and storable and count % H5_EVERY == 0:
             hdf5.save(model, folder / f"{case.name}.h5")
             np.savez(folder / f"{case.name}.npz", *given, **{f"out{i}": array for i, array in enumerate(arrays)})
     except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
