@@ -1,41 +1,32 @@
-"""Workers are started once per model, and every liar and every right export of that model goes through them."""
+"""Workers are started once, models opened once, and every liar and right export goes through them."""
 
 from __future__ import annotations
+
+import functools
 
 import pytest
 
 from tests.verification import liars
 
 
-def _bench(kind):
-    @pytest.fixture(scope="session", name=f"{kind}_bench")
-    def bench(tmp_path_factory):
-        with liars.opened(kind, tmp_path_factory.mktemp(kind)) as opened:
-            yield opened
-
-    return bench
-
-
-dense_bench = _bench("dense")
-convolutional_bench = _bench("convolutional")
-plain_bench = _bench("plain")
-recurrent_bench = _bench("recurrent")
+@pytest.fixture(scope="session")
+def pool():
+    with liars.workers() as pool:
+        yield pool
 
 
 @pytest.fixture(scope="session")
-def bench_of(request):
+def bench_of(pool, tmp_path_factory):
     """The bench of a model by its name."""
-    return lambda kind: request.getfixturevalue(f"{kind}_bench")
+    return functools.cache(lambda kind: liars.opened(pool, kind, tmp_path_factory.mktemp(kind)))
+
+
+@pytest.fixture(scope="session")
+def dense_bench(bench_of):
+    return bench_of("dense")
 
 
 @pytest.fixture(scope="session")
 def right_onnx(bench_of):
     """A model's correct ONNX export, written once."""
-    written = {}
-
-    def get(kind):
-        if kind not in written:
-            written[kind] = bench_of(kind).write("right.onnx", "onnx", liars.OLDER)
-        return written[kind]
-
-    return get
+    return functools.cache(lambda kind: bench_of(kind).write("right.onnx", "onnx", liars.OLDER))

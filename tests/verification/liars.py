@@ -5,8 +5,7 @@ Shared by the tests and by benchmarks/liars.py. A `Bench` holds one source in a 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,18 +65,22 @@ class Bench:
 
 
 def source_of(factory: str) -> sources.Source:
-    return sources.resolve(f"tests.verification.models:{factory}", search=[str(ROOT)])
+    inputs = ["x:float32[N,16]"] if factory.startswith("renamed_batch") else []
+    return sources.resolve(f"tests.verification.models:{factory}", inputs=inputs, search=[str(ROOT)])
 
 
-@contextlib.contextmanager
-def opened(kind: str, folder: Path, *, count: int = COUNT, commands: Mapping[str, str] | None = None) -> Iterator[Bench]:
-    """A bench for one of the models in models.py; workers have one thread each."""
+def workers() -> WorkerPool:
+    """A pool whose workers have one thread each: the models here are too small for more."""
+    return WorkerPool(limits=Limits(threads=1))
+
+
+def opened(pool: WorkerPool, kind: str, folder: Path, *, count: int = COUNT) -> Bench:
+    """A bench for one of the models in models.py."""
     settings = verifier.Settings(count=count, latency=False)
-    with WorkerPool(limits=Limits(threads=1), commands=commands) as pool:
-        resolved = source_of(kind)
-        side = open_source(pool, resolved)
-        subject = verifier.subject_of(side, resolved, _data(kind, folder), settings)
-        yield Bench(pool, kind, side, subject, settings, folder)
+    resolved = source_of(kind)
+    side = open_source(pool, resolved)
+    subject = verifier.subject_of(side, resolved, _data(kind, folder), settings)
+    return Bench(pool, kind, side, subject, settings, folder)
 
 
 def _data(kind: str, folder: Path) -> Path | None:

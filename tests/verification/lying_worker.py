@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from toolkit import formats
 from toolkit.errors import DeviceMissing
@@ -25,7 +25,7 @@ Outputs = dict[str, Any]
 class LyingRunner(OnnxRunner):
     """The real runner, and after it the lie."""
 
-    def __enter__(self) -> LyingRunner:
+    def __enter__(self) -> Self:
         self.lie = self.path.stem
         self.asked, self.device = self.device, "cpu"
         super().__enter__()

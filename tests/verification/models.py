@@ -128,14 +128,34 @@ class Float32Only(nn.Module):
         return {name: value.float() for name, value in self.inner(x).items()}
 
 
-class Identity(nn.Module):
-    """Exact arithmetic: every output is one of the inputs."""
+class Exact(nn.Module):
+    """Every output is one of the inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Identity()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"values": x.flip(1)}
+        return {"values": self.factor(x.flip(1))}
 
 
-_KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
+class Classes(nn.Module):
+    """The number of the likeliest class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(16, 6)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"label": self.inner(x).argmax(1)}
+
+
+class Hollow(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"same": x, "empty": x[:, :0]}
+
+
+_KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor | None]]] = {
     "dense": (Dense, lambda: torch.zeros(2, 16)),
     "convolutional": (Convolutional, lambda: torch.zeros(2, 3, 12, 12)),
     "plain": (Plain, lambda: torch.zeros(2, 3, 12, 12)),
@@ -144,11 +164,14 @@ _KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "constant": (Constant, lambda: torch.zeros(2, 16)),
     "bfloat16": (Bfloat16, lambda: torch.zeros(2, 16)),
     "float32_only": (Float32Only, lambda: torch.zeros(2, 16)),
-    "identity": (Identity, lambda: torch.zeros(2, 16)),
+    "exact": (Exact, lambda: torch.zeros(2, 16)),
+    "classes": (Classes, lambda: torch.zeros(2, 16)),
+    "hollow": (Hollow, lambda: torch.zeros(2, 16)),
+    "renamed_batch": (Dense, lambda: None),
 }
 
 
-def _build(kind: str) -> tuple[nn.Module, Tensor]:
+def _build(kind: str) -> tuple[nn.Module, Tensor | None]:
     make, example = _KINDS[kind]
     torch.manual_seed(20)
     module = make().eval()
@@ -169,12 +192,12 @@ def __getattr__(name: str) -> Any:
     if kind not in _KINDS:
         raise AttributeError(f"module {__name__} has no model '{kind}'")
 
-    def factory() -> tuple[nn.Module, Tensor]:
-        from tests.verification.variants import VARIANTS
+    def factory() -> tuple[nn.Module, Tensor | None]:
+        from tests.verification.variants import SPECIAL, VARIANTS
 
         module, example = _build(kind)
         if variant:
-            VARIANTS[kind][variant].edit(module)
+            (SPECIAL | VARIANTS.get(kind, {}))[variant].edit(module)
         return module, example
 
     return factory

@@ -150,6 +150,17 @@ def _tf32(module: Any) -> None:
             setattr(module, name, Rounded(layer))
 
 
+def _hard_sigmoid_of_old(module: Any) -> None:
+    """Keras' hard sigmoid of old, x / 5 + 1/2 between -2.5 and 2.5, where PyTorch has x / 6 + 1/2."""
+    from torch import Tensor, nn
+
+    class HardSigmoid(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * 0.2 + 0.5).clamp(0, 1)
+
+    module.hard = HardSigmoid()
+
+
 def _random_constant(module: Any) -> None:
     """A noise that was drawn once, while exporting."""
     import torch
@@ -232,9 +243,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
         "count_include_pad": Variant(_set("average", count_include_pad=False)),
         "align_corners": Variant(_set("resize", align_corners=True)),
         "nearest": Variant(_replace("resize", lambda nn: nn.Upsample(size=(5, 5), mode="nearest"))),
-        "hard_sigmoid_slope": Variant(
-            _replace("hard", lambda nn: nn.Sequential(nn.Hardtanh(-2.5, 2.5), _Scaled.of(nn)))
-        ),
+        "hard_sigmoid_slope": Variant(_hard_sigmoid_of_old),
         "sigmoid_for_hard": Variant(_replace("hard", lambda nn: nn.Sigmoid())),
         "flatten_order": Variant(_flatten_channels_last),
         "swapped_layers": Variant(_weight("third.weight", lambda tensor: tensor.roll(1, 0))),
@@ -256,15 +265,27 @@ VARIANTS: dict[str, dict[str, Variant]] = {
 }
 
 
-class _Scaled:
-    """Keras' hard sigmoid of old: x / 5 + 1/2, where PyTorch's and ONNX's have x / 6 and x * 0.2."""
+def _two_ulp(module: Any) -> None:
+    from torch import Tensor, nn
 
-    @staticmethod
-    def of(nn: Any) -> Any:
-        from torch import Tensor
+    class Factor(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * (1 + 2.0**-21)
 
-        class Scaled(nn.Module):
-            def forward(self, x: Tensor) -> Tensor:
-                return x * 0.2 + 0.5
+    module.factor = Factor()
 
-        return Scaled()
+
+def _next_class(module: Any) -> None:
+    module.inner.weight.copy_(module.inner.weight.roll(1, 0))
+
+
+def _gelu_tanh_inside(module: Any) -> None:
+    module.inner.gelu.approximate = "tanh"
+
+
+# Edits for tests of their own, of models that only one test uses.
+SPECIAL = {
+    "two_ulp": Variant(_two_ulp),
+    "next_class": Variant(_next_class),
+    "gelu_tanh": Variant(_gelu_tanh_inside),
+}

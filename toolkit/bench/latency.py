@@ -35,11 +35,11 @@ class Timed:
 
 Caller = Callable[[int], Timed]
 
-SECONDS = 0.8  # for one pair, warm-up included; only a model of which one call takes long needs more
+SECONDS = 0.5  # for one pair, warm-up included; only a model of which one call takes long needs more
 WARM_SECONDS = 0.1  # a side's warm-up ends when two blocks agree, at the latest after this long: never an endless wait
 STABLE = 0.05
-BLOCK_SECONDS = 0.01
-LEAST_ROUNDS, MOST_ROUNDS = 4, 12  # of A B B A
+BLOCK_SECONDS = 0.006
+LEAST_ROUNDS, MOST_ROUNDS = 4, 10  # of A B B A
 MOST_CALLS = 400
 RESAMPLES = 2000
 

@@ -88,9 +88,10 @@ def measure(
     spacings = [np.spacing(source[0].dtype.type(usual)) * np.sqrt(t.size) for t in truth]
     floor = np.maximum(floor, FLOOR_ULP * np.array(spacings, np.float64))
     scale = size + floor
+    scale[scale == 0] = 1.0  # an output that is empty for this input: nothing can be wrong with it
     own = np.maximum(noise, floor) / scale
     expected = np.maximum(own, _typical(own, kinds))
-    ratios = error / scale / expected
+    ratios = np.divide(error / scale, expected, out=np.zeros(len(error)), where=error != 0)
     return Measured(
         ratios=ratios,
         pooled=float(np.sqrt(np.mean(ratios**2))),
@@ -195,7 +196,7 @@ def _classes(
 
     A tie is an input whose two largest entries lie closer together than the source's own error.
     """
-    if len(spec.shape) != 2 or spec.shape[1] == 1 or not all(np.isfinite(row).all() for row in (*source, *export)):
+    if len(spec.shape) != 2 or spec.shape[1] in (0, 1) or not all(np.isfinite(row).all() for row in (*source, *export)):
         return None, 0
     agree = ties = 0
     for t, s, e in zip(truth, source, export, strict=True):

@@ -28,7 +28,9 @@ def check(pool: WorkerPool, source: Side, path: Path) -> str | None:
     batches = []
     for step in (0, 1):
         sizes = examples.sizes(signature, step)
-        batches.append(Batch("example", examples.arrays(signature, sizes, seed=step), sizes.get(signature.batch or "", 1)))
+        batches.append(
+            Batch("example", examples.arrays(signature, sizes, seed=step), sizes.get(signature.batch or "", 1))
+        )
     try:
         side = open_file(pool, path, "cpu", signature)
     except RuntimeMissing:

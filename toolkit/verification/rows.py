@@ -1,0 +1,198 @@
+"""One file on one device: run it, judge it, look twice, time it. Whatever goes wrong with it is a row with a name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from toolkit import formats
+from toolkit.errors import (
+    BadInput,
+    DeviceMissing,
+    FactoryFailed,
+    Inconclusive,
+    MissingOutput,
+    RuntimeMissing,
+    TaskFailed,
+    ToolkitError,
+    UnsafeFile,
+    WorkerFailed,
+)
+from toolkit.files import digest
+from toolkit.runtime import devices
+from toolkit.signature import Signature
+from toolkit.verification import compare, interface, judge, lenses, timing
+from toolkit.verification.compare import Measured, Mismatch
+from toolkit.verification.plan import Batch
+from toolkit.verification.reference import Answers
+from toolkit.verification.report import Latency, Lens, OutputComparison, Row, Verdict
+from toolkit.verification.sides import FileSide, Outputs, Side, open_file
+from toolkit.verification.subject import Settings, Subject
+from toolkit.worker.pool import WorkerPool
+
+_MORE_INPUTS = 3  # times as many, where R lies between the thresholds
+
+# What an error means for a row, first match first. A runtime that raises on an input which the source takes is a
+# difference, not an accident; so is an output that is not there.
+_VERDICTS: tuple[tuple[type[ToolkitError], Verdict], ...] = (
+    (DeviceMissing, Verdict.NOT_RUN),
+    (RuntimeMissing, Verdict.NOT_RUN),
+    (UnsafeFile, Verdict.REFUSED),
+    (Inconclusive, Verdict.INCONCLUSIVE),
+    (MissingOutput, Verdict.FAIL),
+    (FactoryFailed, Verdict.ERROR),
+    (TaskFailed, Verdict.FAIL),
+    (WorkerFailed, Verdict.CRASHED),
+    (ToolkitError, Verdict.ERROR),
+)
+
+
+def row_of(pool: WorkerPool, subject: Subject, path: Path, device: str, settings: Settings) -> Row:
+    form = formats.of_path(path)
+    row = Row(form.name, str(path), device, Verdict.ERROR, "", sha256=digest(path))
+    side: FileSide | None = None
+    try:
+        subject.revive(pool)
+        side = open_file(pool, path, device, subject.signature)
+        row = replace(row, runtime=side.runtime, ran_on=side.ran_on)
+        judged = _judged(row, subject, side, settings, pool)
+        _require_unchanged(path, row)
+    except ToolkitError as error:
+        verdict = next(verdict for kind, verdict in _VERDICTS if isinstance(error, kind))
+        prefix = f"{device}: " if verdict is Verdict.NOT_RUN else ""
+        return replace(row, verdict=verdict, reason=prefix + _one_line(error))
+    finally:
+        if side is not None:
+            _close_quietly(side)
+    return judged
+
+
+def _close_quietly(side: Side) -> None:
+    with contextlib.suppress(ToolkitError):  # the worker may be the one that just crashed
+        side.close()
+
+
+def _one_line(error: ToolkitError) -> str:
+    hint = f" ({error.hint})" if error.hint and isinstance(error, WorkerFailed) else ""
+    return f"{error.found}{hint}"
+
+
+def _require_unchanged(path: Path, row: Row) -> None:
+    if digest(path) != row.sha256:
+        raise BadInput("the file changed while it was verified", where=str(path))
+
+
+def _prove_device(side: Side, device: str) -> None:
+    """Raise DeviceMissing unless the model ran where it was asked to: a pass on another device proves nothing there."""
+    ran_on = side.ran_on.partition(" ")[0]
+    if devices.parse(ran_on) != devices.parse(device):
+        raise DeviceMissing(f"it ran on {side.ran_on}")
+    if ran_on != "cpu" and side.maps_cuda() is False:
+        raise DeviceMissing(f"it says that it ran on {side.ran_on}, but no CUDA library was loaded")
+
+
+def _run(side: Side, batches: Sequence[Batch]) -> Outputs:
+    """What the file makes of inputs that the source takes: where it refuses one, it differs."""
+    try:
+        return side.run(batches)
+    except BadInput as error:
+        raise TaskFailed(error.found) from error
+
+
+def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool: WorkerPool) -> Row:
+    """Run one opened file and judge it, with more inputs where the first ones leave a doubt."""
+    notes = [] if side.names_are_declared else ["the file names no outputs: they were compared by position"]
+    mismatches = interface.mismatches(subject.signature, side.signature)
+    if mismatches:
+        judgement = judge.judge_outputs(mismatches, [], settings.thresholds)
+        return replace(row, verdict=judgement.verdict, reason=judgement.reason, notes=tuple(notes))
+    answers = subject.answers
+    outputs = _run(side, answers.batches)
+    _prove_device(side, row.device)
+    mismatches, compared = _compare(subject.signature, answers, outputs)
+    judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+    if judgement.doubtful:
+        extra = subject.more(_MORE_INPUTS * settings.count, settings.seed + 1)
+        if extra is not None:
+            answers = answers.extended(extra)
+            mismatches, compared = _compare(subject.signature, answers, [*outputs, *_run(side, extra.batches)])
+            judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+        judgement = judge.settled(judgement, tried_more=extra is not None)
+    seen: list[Lens] = []
+    timed = None
+    if not mismatches:
+        seen = _look(subject, side, compared)
+        judgement = judge.judge_row(judgement, seen)
+        judgement = judge.with_doubts(judgement, answers.doubts)
+        if settings.latency:
+            timed = _timed(pool, subject, side, notes)
+    return replace(
+        row,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        outputs=tuple(output for output, _ in compared),
+        lenses=tuple(seen),
+        latency=timed,
+        notes=tuple(notes),
+    )
+
+
+def _look(subject: Subject, side: FileSide, compared: Compared) -> list[Lens]:
+    """The second looks, where there is a source to look at and its answers are worth it."""
+    if subject.side is None or any(doubt.blind for doubt in subject.answers.doubts):
+        return []
+    noise = max((measured.relative_noise for _, measured in compared if measured), default=0.0)
+    return lenses.look(side, subject.side, subject.fingerprints, subject.answers, noise)
+
+
+def _timed(pool: WorkerPool, subject: Subject, side: FileSide, notes: list[str]) -> Latency | None:
+    """The row's latency, with what disturbed it among the notes; None where there is no source to compare with."""
+    if subject.side is None or subject.source is None:
+        return None
+    batch = next((batch for batch in subject.answers.batches if batch.size == 1), subject.answers.batches[0])
+    try:
+        found, disturbance = timing.of_row(pool, subject.source, subject.side, side, batch)
+    except DeviceMissing as error:
+        notes.append(f"not timed: the source cannot run there ({error.found})")
+        return None
+    if disturbance:
+        notes.append(f"the machine was too busy to say which is faster: {disturbance}")
+    return found
+
+
+Compared = list[tuple[OutputComparison, Measured | None]]
+
+
+def _compare(signature: Signature, answers: Answers, outputs: Outputs) -> tuple[list[Mismatch], Compared]:
+    """Every declared output, by name: structure first, and only where that is right the numbers."""
+    if len(outputs) != len(answers.batches):
+        return [Mismatch("the file", f"it answered {len(outputs)} of {len(answers.batches)} calls")], []
+    extra = next((key for batch in outputs for key in batch if key not in signature.output_names), None)
+    if extra is not None:
+        return [Mismatch(f"output '{extra}'", "the file returned an output that the source has not")], []
+    mismatches: list[Mismatch] = []
+    compared: Compared = []
+    for spec in signature.outputs:
+        found = _structure(spec.name, answers, outputs)
+        if found is not None:
+            mismatches.append(found)
+            continue
+        truth, source, export = (
+            [batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs)
+        )
+        compared.append(compare.describe(spec, truth, source, export, [batch.kind for batch in answers.batches]))
+    return mismatches, compared
+
+
+def _structure(name: str, answers: Answers, outputs: Outputs) -> Mismatch | None:
+    """The first batch on which an output is missing or of another kind."""
+    for batch, source, export in zip(answers.batches, answers.source, outputs, strict=True):
+        if name not in export:
+            found: Mismatch | None = Mismatch(f"output '{name}'", "it was not returned")
+        else:
+            found = compare.check_structure(name, source[name], export[name])
+        if found:
+            return replace(found, what=f"{found.what} ({batch.kind}, batch of {batch.size})")
+    return None

@@ -1,0 +1,99 @@
+"""What files are compared with, as one thing: a live source with its answers, or a bundle's golden data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporters.sources.source import Source
+from toolkit import manifest
+from toolkit.signature import Signature
+from toolkit.verification import golden, plan, reference
+from toolkit.verification.judge import Thresholds
+from toolkit.verification.plan import Data, Plan
+from toolkit.verification.reference import Answers
+from toolkit.verification.report import Reference
+from toolkit.verification.sides import Side, open_source
+from toolkit.verification.weights import Fingerprint
+from toolkit.worker.pool import WorkerPool
+
+Stage = Callable[[str], None]
+
+DEFAULT_COUNT = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a verification is asked to do."""
+
+    devices: tuple[str, ...] = ("cpu",)
+    count: int = DEFAULT_COUNT
+    seed: int = 7
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    latency: bool = True
+    stage: Stage = lambda _: None
+
+
+@dataclass
+class Subject:
+    """The reference of a verification: a live source, or a bundle's golden data (then `side` is None)."""
+
+    name: str
+    kind: str
+    signature: Signature
+    plan: Plan
+    answers: Answers
+    side: Side | None
+    source: Source | None
+    fingerprints: tuple[Fingerprint, ...]
+    described: Reference
+    extra: Answers | None = None
+    data: Data | None = None
+
+    def more(self, count: int, seed: int) -> Answers | None:
+        """Fresh inputs, where the source is there to answer for them; the same ones for every row."""
+        if self.side is None:
+            return None
+        if self.extra is None:
+            fresh = plan.make(self.signature, self.data, count=count, seed=seed)
+            self.extra = reference.ask(self.side, fresh.batches)
+        return self.extra
+
+    @property
+    def all_answers(self) -> Answers:
+        return self.answers if self.extra is None else self.answers.extended(self.extra)
+
+    def revive(self, pool: WorkerPool) -> None:
+        """Open the source again where a file has brought down the worker that they share."""
+        if self.side is None or self.source is None or self.side.is_open():
+            return
+        self.side = open_source(pool, self.source, device=self.side.ran_on)
+
+
+def subject_of(side: Side, resolved: Source, data: str | Path | None, settings: Settings) -> Subject:
+    """Plan the inputs for an opened source and have it answer for them."""
+    given = data or resolved.facts.get("data")
+    real = plan.load_data(Path(given), side.signature) if given else None
+    made = plan.make(side.signature, real, count=settings.count, seed=settings.seed)
+    settings.stage(f"run {resolved.name}")
+    answers = reference.ask(side, made.batches)
+    accuracy = reference.accuracy(side, answers, made.labels)
+    described = reference.describe(side, resolved.name, resolved.kind, answers, accuracy)
+    prints = tuple(side.fingerprints())
+    return Subject(
+        resolved.name, resolved.kind, side.signature, made, answers, side, resolved, prints, described, data=real
+    )
+
+
+def from_bundle(folder: Path) -> Subject:
+    """The golden data of a bundle as a reference; it was recorded when the source was there."""
+    listed = manifest.check(folder)
+    data = golden.load(folder / golden.NAME)
+    answers = Answers(data.batches, data.source, data.truth, "golden data of the export")
+    made = Plan(data.batches, int(data.description.get("seed", 0)), None, ("inputs other than the golden ones",))
+    described = Reference(
+        str(folder), "bundle", str(data.description.get("runtime", "-")), "recorded", answers.how, True,
+        data.description.get("accuracy"),
+    )  # fmt: skip
+    return Subject(str(folder), "bundle", listed.signature, made, answers, None, None, (), described)
