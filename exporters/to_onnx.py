@@ -27,6 +27,8 @@ _TORCH_DYNAMO_FLOOR = 18
 _LONGEST = 2**20  # an upper bound for a dimension that declares none: torch.export wants one to keep it free
 INLINE_BYTES = 1_900_000_000  # protobuf's limit is 2 GiB for the whole file
 
+_LARGEST_MOVED = 2**31
+
 Strategy = Callable[[Any, Path, ExportOptions], None]
 
 
@@ -161,14 +163,42 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
 
     from exporters.graph import interface
 
-    graph = common.RemoveUnusedNodesPass()(graph).model
     graph = common.IdentityEliminationPass()(graph).model
+    graph = _moved(graph)
+    graph = common.RemoveUnusedNodesPass()(graph).model
     graph = _raised(graph, options.opset)
     interface.finish(graph, model.signature, model.contract)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
     ir.save(graph, path, external_data=external)
     _check(path)
+
+
+# Operators that only move elements about: done now, on weights, they change no bit and save every call the work.
+_MOVING = frozenset({"Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
+                     "Transpose", "Unsqueeze"})  # fmt: skip
+
+
+def _moved(graph: Any) -> Any:
+    """The graph with its weights where the exporter wanted them: reordered gates, transposed kernels, joined halves."""
+    from onnxscript import optimizer
+
+    optimizer.fold_constants(
+        graph,
+        onnx_shape_inference=False,
+        input_size_limit=_LARGEST_MOVED,
+        output_size_limit=_LARGEST_MOVED,
+        should_fold=_may_fold,
+    )
+    return graph
+
+
+def _may_fold(node: Any) -> bool | None:
+    """Yes to what moves elements, no to arithmetic on floats, and the optimizer's own rules for shapes and indices."""
+    if node.op_type in _MOVING:
+        return True
+    dtypes = [value.const_value.dtype for value in node.inputs if value is not None and value.const_value is not None]
+    return False if any(dtype.is_floating_point() for dtype in dtypes) else None
 
 
 def _raised(graph: Any, opset: int) -> Any:
