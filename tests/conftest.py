@@ -5,7 +5,6 @@ Nothing here is made before a test asks for it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +44,9 @@ class _Shared:
 
     def __call__(self, *, limits: Any = None, commands: Any = None) -> Any:
         from toolkit.worker.limits import Limits
-        from toolkit.worker.pool import WorkerPool
 
         usual = limits is None or (limits.memory, limits.seconds) == (Limits().memory, 900.0)
-        return self if usual and not commands else WorkerPool(limits=limits, commands=commands)
+        return self if usual and not commands else type(self.pool)(limits=limits, commands=commands)
 
     def __enter__(self) -> Any:
         return self.pool
@@ -119,6 +117,6 @@ def exports(pool: Any, models: Path, tmp_path_factory: pytest.TempPathFactory) -
 def in_models(models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in the folder of the tiny models, and find it unchanged afterwards."""
     monkeypatch.chdir(models)
-    before = set(os.listdir(models))
+    before = set(models.iterdir())
     yield models
-    assert set(os.listdir(models)) - before <= {"__pycache__"}
+    assert set(models.iterdir()) - before <= {models / "__pycache__"}

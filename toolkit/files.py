@@ -27,7 +27,10 @@ def replacing(destination: Path) -> Iterator[Path]:
     replaces a folder. Folders on the way that were missing vanish again too. Raises NotWritable or DiskFull.
     """
     with explaining_os_errors(destination), _folder(destination.parent) as parent:
-        stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
+        try:
+            stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
+        except FileNotFoundError:  # what /proc and the like answer
+            raise PermissionError(errno.EACCES, f"{parent} takes no files") from None
         try:
             with explaining_os_errors(destination):  # here already, while the disk is as full as it was
                 stage.chmod(0o777 & ~_umask())

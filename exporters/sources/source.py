@@ -212,7 +212,7 @@ def framework_of(model: Any) -> str:
 def factory_framework(factory: str, folders: Sequence[str]) -> str:
     """The framework of a factory, going by what its module imports. Raises BadInput where that does not tell."""
     module = factory.partition(":")[0]
-    text = _module_text(module, folders)
+    text = _module_text(factory, folders)
     found = dict.fromkeys(_FRAMEWORKS[name] for name in _imports(text, module) if name in _FRAMEWORKS)
     if "keras" in found:
         found.pop("tensorflow", None)
@@ -224,9 +224,10 @@ def factory_framework(factory: str, folders: Sequence[str]) -> str:
     )
 
 
-def _module_text(module: str, folders: Sequence[str]) -> str:
+def _module_text(factory: str, folders: Sequence[str]) -> str:
     import sys
 
+    module = factory.partition(":")[0]
     relative = Path(*module.split("."))
     for folder in [*folders, *sys.path]:
         for candidate in (Path(folder) / relative.with_suffix(".py"), Path(folder) / relative / "__init__.py"):
@@ -234,7 +235,7 @@ def _module_text(module: str, folders: Sequence[str]) -> str:
                 return candidate.read_text(encoding="utf-8", errors="replace")
     raise BadInput(
         f"there is no module '{module}'",
-        where=f"{module}:...",
+        where=factory,
         hint=f"Looked in {', '.join(folders)} and the installed packages; the name is package.module:callable.",
     )
 

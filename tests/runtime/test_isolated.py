@@ -122,5 +122,5 @@ def test_the_stranger_notices_a_wrong_model(exports, tmp_path):
     """The check above can fail: another model's golden data do not agree."""
     wrong = job(exports["torch"], "onnx", golden=exports["keras"])
     wrong[3] = ["scores"]
-    with pytest.raises(AssertionError, match="Invalid output name|KeyError|not found|scores"):
+    with pytest.raises(AssertionError, match="scores"):
         as_a_stranger("onnx", [wrong], tmp_path)

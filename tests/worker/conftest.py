@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import textwrap
@@ -57,7 +56,7 @@ def no_folder_left(tmp_path, monkeypatch):
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield
-    assert os.listdir(place) == []
+    assert list(place.iterdir()) == []
 
 
 @pytest.fixture(scope="session")

@@ -122,10 +122,13 @@ def invoke(arguments: list[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
+    import os
+
     from toolkit.report.plain import plain
 
+    colour = False if os.environ.get("NO_COLOR") else None  # None: as the stream is, a terminal or not
     for line in text.splitlines():
-        click.echo(click.style(plain(line), fg="red"), err=True)
+        click.echo(click.style(plain(line), fg="red"), err=True, color=colour)
 
 
 def _closed_pipe() -> int:

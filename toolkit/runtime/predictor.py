@@ -104,7 +104,7 @@ def file_of(path: Path, format: str | None = None) -> tuple[Path, formats.Format
     """The file to open and its format: the path itself, or the asked-for or first usable file of a bundle."""
     formats.check_readable(path)
     if not (path / manifest.NAME).is_file():
-        return path, formats.by_name(format) if format else formats.of_path(path)
+        return path, formats.by_name(format, "--format") if format else formats.of_path(path)
     bundle = manifest.check(path)
     name = format or _first_installed(bundle.formats)
     if name not in bundle.formats:
