@@ -95,7 +95,7 @@ def load_data(path: Path, signature: Signature) -> Data:
     if not path.is_file():
         raise BadInput("no such file", where=str(path), hint="Give an .npz file with one array per input.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:
         raise BadInput(
