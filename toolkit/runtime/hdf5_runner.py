@@ -59,9 +59,11 @@ def named_outputs(outputs: Any, names: list[str]) -> dict[str, Any]:
 
 def keras_signature(model: Any) -> Signature:
     """The signature of a functional or sequential Keras model, by the names of its input and output tensors."""
+    # A Sequential has no `output_names`; its one output bears the name of its last layer, as a functional model's does.
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
     return Signature(
         tuple(spec_of(tensor.name, tensor) for tensor in model.inputs),
-        tuple(spec_of(name, tensor) for name, tensor in zip(model.output_names, model.outputs, strict=True)),
+        tuple(spec_of(name, tensor) for name, tensor in zip(names, model.outputs, strict=True)),
     )
 
 
