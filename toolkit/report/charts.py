@@ -22,6 +22,7 @@ _MARGIN = 8.0
 _TOP = 26.0
 _BOTTOM = 38.0
 _LATENCY_BINS = 48
+_TAIL = 4.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,10 @@ def latencies(latency: Latency) -> Chart | None:
     """Time per call of the source above that of the export, on one axis from zero milliseconds on."""
     if not latency.samples or not latency.source_samples:
         return None
-    longest = max(_quantile(latency.samples, 0.99), _quantile(latency.source_samples, 0.99), latency.median)
+    slower = max(latency.median, latency.source_median)
+    tail = max(_quantile(latency.samples, 0.99), _quantile(latency.source_samples, 0.99), slower)
+    # A few interrupted calls must not squeeze the rest into one bar; what is longer stands in the last one.
+    longest = min(tail, _TAIL * slower)
     end = longest * 1.08
     half = (LATENCY_HEIGHT - _BOTTOM) / 2
     rows = (("source", latency.source_samples, half), ("export", latency.samples, 2 * half))
