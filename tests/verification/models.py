@@ -193,11 +193,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__} has no model '{kind}'")
 
     def factory() -> tuple[nn.Module, Tensor | None]:
-        from tests.verification.variants import SPECIAL, VARIANTS
+        from tests.verification.variants import SPECIAL, UNSEEN, VARIANTS
 
         module, example = _build(kind)
         if variant:
-            (SPECIAL | VARIANTS.get(kind, {}))[variant].edit(module)
+            (SPECIAL | UNSEEN.get(kind, {}) | VARIANTS.get(kind, {}))[variant].edit(module)
         return module, example
 
     return factory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import onnx
@@ -10,14 +11,17 @@ import pytest
 from tests.verification import liars
 from tests.verification.graphs import GRAPH_LIES
 from tests.verification.liars import DYNAMO, OLDER, SCRIPT, TRACE
-from tests.verification.variants import VARIANTS
+from tests.verification.variants import UNSEEN, VARIANTS
 from toolkit.verification.report import Verdict
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
 
 LYING_WORKER = f"{sys.executable} -P {liars.ROOT / 'tests/verification/lying_worker.py'}"
+ALL_VARIANTS = {kind: names | UNSEEN.get(kind, {}) for kind, names in VARIANTS.items()}
+UNSEEN_MARK = pytest.mark.xfail(strict=True, reason="smaller than what rounding the model's scalars may change")
 VARIANT_ROWS = [pytest.param(kind, name, id=f"{kind}-{name}") for kind, names in VARIANTS.items() for name in names]
 TWO_OUTPUTS = ("dense", "convolutional")
+VARIANT_ROWS += [pytest.param(k, name, marks=UNSEEN_MARK) for k, names in UNSEEN.items() for name in names]
 
 
 @pytest.mark.parametrize(("kind", "name"), VARIANT_ROWS)
@@ -25,7 +29,7 @@ def test_a_lie_of_arithmetic_is_caught(bench_of, kind, name):
     bench = bench_of(kind)
     row = bench.verdict(bench.write("variant.pt", "torchscript", TRACE, variant=name))
     assert row.verdict is Verdict.FAIL
-    assert any(words in row.reason for words in VARIANTS[kind][name].because), row.reason
+    assert any(words in row.reason for words in ALL_VARIANTS[kind][name].because), row.reason
 
 
 @pytest.mark.parametrize("name", GRAPH_LIES)
@@ -136,3 +140,9 @@ def test_a_correct_conversion_passes(bench_of, right_onnx, kind, name):
     row = bench.verdict(RIGHT_FILES[name](bench, right_onnx(kind)))
     assert row.verdict is Verdict.PASS, row.reason
     assert all(lens.passed is not False for lens in row.lenses)
+
+
+def test_the_page_is_that_of_the_figures():
+    """docs/liars.md is made by benchmarks/liars.py from benchmarks/results/liars.json."""
+    script = liars.ROOT / "benchmarks/liars.py"
+    subprocess.run([sys.executable, script, "--check"], check=True, cwd=liars.ROOT)
