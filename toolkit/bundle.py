@@ -17,14 +17,16 @@ from typing import Any
 from exporters import options as export_options
 from exporters import to_onnx
 from exporters.options import ExportOptions
+from exporters.sources import examples
 from exporters.sources import source as sources
 from exporters.sources.source import Source
 from toolkit import __version__, files, formats, manifest
-from toolkit.errors import ExportFailed, NotWritable, ToolkitError, VerdictFailed
+from toolkit.errors import BadInput, ExportFailed, Inconclusive, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
 from toolkit.runtime import devices as device_names
 from toolkit.verification import golden, report, verifier
 from toolkit.verification.judge import Thresholds
+from toolkit.verification.plan import Batch
 from toolkit.verification.report import Report, Row, Verdict
 from toolkit.verification.sides import Side, open_source
 from toolkit.verification.verifier import Settings
@@ -136,6 +138,7 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         pool.warm(_workers(request.names, request.source, is_object=request.model is not None))
         request.settings.stage(f"open {request.source.name}")
         side = open_source(pool, request.source, request.model)
+        _require_repeatable(side, request.source.name)
         folder.mkdir()
         scratch = folder.parent / "scratch"
         scratch.mkdir()
@@ -192,6 +195,18 @@ def _workers(names: Sequence[str], source: Source, *, is_object: bool) -> set[tu
     return {(runtime, "cpu") for runtime in needed | (set() if is_object else {source.runtime})}
 
 
+def _require_repeatable(side: Side, name: str) -> None:
+    """Raise Inconclusive for a random model before anything is written: no file could be shown to be like it."""
+    values = examples.arrays(side.signature, examples.sizes(side.signature, 0))
+    first, second = side.run([Batch("example", values, 1)] * 2)
+    if any(array.tobytes() != second[name].tobytes() for name, array in first.items()):
+        raise Inconclusive(
+            "the source gives other outputs when it is run again: it is random",
+            where=name,
+            hint="Take the randomness out of its forward pass, or fix its seed there; nothing was written.",
+        )
+
+
 def _require_space(side: Side, output: Path, names: Sequence[str]) -> None:
     size = 4 * sum(item.size for item in side.fingerprints())
     files.require_space(output, max(_SMALLEST, (len(names) + 1) * size))
@@ -229,7 +244,12 @@ class _Writer:
         tried: dict[str, str] = {}
         route = self._native(name, path, tried)
         if route is None and name in _HUB_RUNTIME:
-            route = self._from_hub(name, path)
+            try:
+                route = self._from_hub(name, path)
+            except BadInput as error:
+                if not tried or isinstance(error, NotWritable):
+                    raise
+                tried["through ONNX"] = error.found
         if route is None:
             raise self._failed(name, tried)
         if name == "onnx":

@@ -65,7 +65,7 @@ torch.jit.save(torch.jit.script(zoo_random.Net()), "random.pt")
 safetensors.torch.save_file(model.state_dict(), "weights.safetensors")
 """
 
-FACTORIES = '''
+FACTORIES = """
 import torch
 
 def raises():
@@ -92,7 +92,7 @@ def crashes():
     os.kill(os.getpid(), signal.SIGSEGV)
 
 number = 7
-'''
+"""
 
 
 @pytest.fixture(scope="session")

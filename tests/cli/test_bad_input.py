@@ -61,8 +61,7 @@ SOURCES = {
     "needs:build": "FactoryFailed: needs:build: there is no module 'a_module_that_is_not_there'",
     "factories:nothing": "FactoryFailed: factories:nothing: module 'factories' has no attribute 'nothing'",
     "factories:number": "FactoryFailed: factories:number: it is a int, not a callable",
-    "factories:raises": "FactoryFailed: factories:raises: it raised ValueError: no weights here"
-    " (factories.py, line 5)",
+    "factories:raises": "FactoryFailed: factories:raises: it raised ValueError: no weights here (factories.py, line 5)",
     "factories:exits": "FactoryFailed: factories:exits: it raised SystemExit: 1 (factories.py, line 8)",
     "factories:returns": "FactoryFailed: factories:returns: it returned a builtins.int, not a torch.nn.Module",
     "factories:silent": f"BadInput: factories:silent: the model's inputs are not known{DESCRIBE}",
@@ -103,8 +102,7 @@ DATA = {
 
 FORMATS = "\n  Choose from onnx, torchscript, savedmodel, hdf5"
 TAMPERED = (
-    "BadInput: tampered/model.onnx: the file has 2 bytes where the export had <...>\n"
-    "  Copy or export the bundle again."
+    "BadInput: tampered/model.onnx: the file has 2 bytes where the export had <...>\n  Copy or export the bundle again."
 )
 LIMIT = "is not a limit\n  Give a number above 0."
 
@@ -162,7 +160,9 @@ OTHERS = {
 
 TABLE = {
     **{f"export {source} {OUT}": text for source, text in SOURCES.items()},
-    **{f"export zoo_torch:build {OUT} --data {data}": text for data, text in DATA.items() if "BadInput: in" not in text},
+    **{
+        f"export zoo_torch:build {OUT} --data {data}": text for data, text in DATA.items() if "BadInput: in" not in text
+    },
     **{f"predict model.onnx {data}": text for data, text in DATA.items()},
     **OTHERS,
 }

@@ -56,7 +56,11 @@ def test_3_a_device_that_is_not_there(toolkit, at_desk, monkeypatch):
     assert done.code == 3
     rows = {(row["format"], row["device"]): (row["verdict"], row["reason"]) for row in done.json["rows"]}
     assert {verdict for (_, device), (verdict, _) in rows.items() if device == "cpu"} == {"PASS"}
-    for runtime, names in {"onnxruntime": ["onnx"], "torch": ["torchscript"], "tensorflow": ["savedmodel", "hdf5"]}.items():
+    for runtime, names in {
+        "onnxruntime": ["onnx"],
+        "torch": ["torchscript"],
+        "tensorflow": ["savedmodel", "hdf5"],
+    }.items():
         for name in names:
             assert rows[name, "cuda"] == ("NOT RUN", f"cuda: {devices.missing_for_cuda(runtime)}")
 
@@ -138,8 +142,17 @@ def test_5_a_program_archive(toolkit, at_desk):
 
 
 def test_6_a_model_that_is_random(toolkit, at_desk):
+    done = toolkit("verify", "zoo_random:build", "random.pt", *QUICK, "--json")
+    assert done.code == 6
+    row = done.json["rows"][0]
+    reason = "the source gives other outputs when it is run again: it is random"
+    assert (row["verdict"], row["reason"]) == ("INCONCLUSIVE", reason)
     done = toolkit("export", "zoo_random:build", "--to", "torchscript", "-o", "out", *QUICK, "--json")
-    assert done.code in (1, 2, 6)
+    assert (done.code, done.out) == (6, "")
+    assert done.err == (
+        f"Inconclusive: zoo_random:build: {reason}\n"
+        "  Take the randomness out of its forward pass, or fix its seed there; nothing was written.\n"
+    )
     assert not Path("out").exists()
 
 

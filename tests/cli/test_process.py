@@ -123,8 +123,6 @@ def test_colour_on_a_terminal_alone():
     assert done.stderr == "BadInput: nofile.onnx: no such file or folder\n  Check the path.\n"
 
 
-
-
 def children_of(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

@@ -7,6 +7,7 @@ import ctypes
 import faulthandler
 import importlib
 import os
+import re
 import resource
 import signal
 import sys
@@ -22,6 +23,7 @@ from toolkit.worker.session import Session
 
 PACKAGES = ("toolkit.", "trainers.", "exporters.")
 _PR_SET_PDEATHSIG = 1
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main() -> None:
@@ -83,7 +85,7 @@ def describe(error: BaseException) -> ToolkitError:
         return RuntimeMissing(
             f"the package '{error.name.partition('.')[0]}' is not installed", hint="`toolkit doctor` says what to run."
         )
-    lines = str(error).strip().splitlines()
+    lines = _COLOUR.sub("", str(error)).strip().splitlines()
     message = lines[0][:300] if lines else "no message"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [
