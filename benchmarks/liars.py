@@ -123,8 +123,8 @@ _PAGE = """\
 # Right conversions and liars
 
 Made by `{command}` (torch {torch}, onnxruntime {onnxruntime}, tensorflow {tensorflow}; CPU, one thread).
-R is an export's error against the float64 truth in units of the source's own error; *pooled* is over all inputs, *worst*
-that of the worst single input; of several outputs the largest is shown.
+R is an export's error against the float64 truth in units of the source's own error; *pooled* is over all inputs,
+*worst* that of the worst single input; of several outputs the largest is shown.
 
 | model | right conversions | flagged | liars | caught |
 |---|---:|---:|---:|---:|
@@ -132,8 +132,8 @@ that of the worst single input; of several outputs the largest is shown.
 
 ## The margin
 
-R up to {pass_ratio:g} passes, above {fail_ratio:g} fails at once; between the two, four times as many inputs decide. The
-worst input may have {worst_ratio:g}.
+R up to {pass_ratio:g} passes, above {fail_ratio:g} fails at once; between the two, four times as many inputs decide.
+The worst input may have {worst_ratio:g}.
 
 - Right conversions: pooled R up to {right_pooled}, worst input up to {right_worst}.
 - Liars that the pooled R shows: from {first_seen}, half of them above {middle_seen:.3g}.
