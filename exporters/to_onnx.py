@@ -22,7 +22,6 @@ from toolkit.runtime.torchscript_runner import TorchRunner, arguments, to_tensor
 from toolkit.signature import Signature, unflatten
 
 NEWEST_OPSET = 23
-_TF2ONNX_CEILING = 18
 _TORCH_DYNAMO_FLOOR = 18
 _LONGEST = 2**20  # an upper bound for a dimension that declares none: torch.export wants one to keep it free
 INLINE_BYTES = 1_900_000_000  # protobuf's limit is 2 GiB for the whole file
@@ -37,7 +36,11 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     if isinstance(model, TorchRunner):
         if "ScriptModule" in type(model.module).__name__:
             return {"torch.onnx (TorchScript-based)": _from_torch_older}
-        return {"torch.onnx (torch.export-based)": _from_torch, "torch.onnx (TorchScript-based)": _from_torch_older}
+        return {
+            "torch.onnx (torch.export-based)": _from_torch,
+            "torch.onnx (TorchScript-based, scripted)": _from_torch_scripted,
+            "torch.onnx (TorchScript-based, traced)": _from_torch_older,
+        }
     if isinstance(model, TensorFlowRunner):
         return {"tf2onnx": _from_tensorflow}
     return {"onnx": _from_onnx}
@@ -86,7 +89,16 @@ def _dynamic_shapes(torch: Any, signature: Signature) -> Any:
     return unflatten(signature.input_structure, leaves)
 
 
-def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions) -> None:
+def _from_torch_scripted(model: TorchRunner, path: Path, options: ExportOptions) -> None:
+    """The older exporter on the scripted module: Python's control flow becomes If and Loop, and is not baked in."""
+    import torch
+
+    with _quiet():
+        scripted = torch.jit.script(model.module)
+    _from_torch_older(model, path, options, scripted)
+
+
+def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, module: Any = None) -> None:
     """The older exporter, based on TorchScript; it knows recurrent layers with a free sequence length."""
     import onnx_ir as ir
     import torch
@@ -96,7 +108,7 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions) ->
     specs = (*signature.inputs, *signature.outputs)
     with _quiet():
         torch.onnx.export(
-            model.module,
+            module or model.module,
             (*args, kwargs) if kwargs else args,
             str(path),
             dynamo=False,
@@ -140,11 +152,11 @@ def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions
     import onnx_ir as ir
 
     from exporters import weights
-    from exporters.graph import interface, tensorflow_graph
+    from exporters.graph import from_tensorflow, interface, tensorflow_graph
 
     frozen = tensorflow_graph.freeze(model.function, model.signature)
     with _quiet():
-        proto = tensorflow_graph.to_onnx(frozen, min(options.opset, _TF2ONNX_CEILING))
+        proto = from_tensorflow.to_onnx(frozen, options.opset)
     graph = ir.from_proto(proto)
     interface.name_weights(graph, dict(weights.of_runner(model)))
     _save(graph, model, path, options)
