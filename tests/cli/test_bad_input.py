@@ -71,8 +71,8 @@ SOURCES = {
     "zoo_torch:build --input x": f"BadInput: --input: 'x' does not describe an input: it has another form{FORM}",
     "zoo_torch:build --input x:float32[batch,5]": "FactoryFailed: zoo_torch:build: the model raised RuntimeError on"
     " x [2, 5]: <...>" + FIT,
-    "zoo_torch:build --input x:int64[batch,4]": "FactoryFailed: zoo_torch:build: the model raised NotImplementedError on"
-    " x [2, 4]: <...>" + FIT,
+    "zoo_torch:build --input x:int64[batch,4]": "FactoryFailed: zoo_torch:build: the model raised"
+    " NotImplementedError on x [2, 4]: <...>" + FIT,
     "zoo_keras:build --input x:float32[batch,5]": "FactoryFailed: zoo_keras:build: the model raised ValueError: <...>"
     + FIT,
     "zoo_subclassed:build": "BadInput: zoo_subclassed:build: a subclassed model does not say what its inputs are"

@@ -53,8 +53,8 @@ CONVERT = "\n  Convert it: array.astype('float32')."
         ({"x": X[0], "n": N}, "input 'x': its shape is [4], the model takes [batch, 4]"),
         ({"x": X[:, :3], "n": N}, "input 'x': its shape is [2, 3], the model takes [batch, 4]"),
         ({"x": X, "n": N[:1]}, "input 'n': its shape is [1], the model takes [batch]"),
-        ({"x": X.tolist(), "n": N}, "input 'x': it is a list, not a NumPy array\n"
-         "  Convert it: numpy.asarray(value, 'float32')."),
+        ({"x": X.tolist(), "n": N},
+         "input 'x': it is a list, not a NumPy array\n  Convert it: numpy.asarray(value, 'float32')."),
     ],
 )  # fmt: skip
 def test_inputs_that_do_not_fit(inputs, message):
