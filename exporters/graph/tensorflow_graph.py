@@ -1,19 +1,17 @@
-"""A TensorFlow concrete function as one flat graph of constants, and that graph as ONNX or in float64."""
+"""A TensorFlow concrete function as one flat graph of constants: what converting it, or computing in float64, needs."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from toolkit.errors import ExportFailed
 from toolkit.signature import Signature
 
-if TYPE_CHECKING:
-    import onnx
-
-_CONSTANTS = ("Const", "ConstV2")
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Pow")
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+# What keeps grappler from inlining a call: compiled by XLA, or kept apart by its author.
+_BARRIERS = ("_XlaMustCompile", "_XlaHasReferenceVars", "_noinline", "api_implements")
 
 
 @dataclass(frozen=True)
@@ -28,19 +26,25 @@ class FrozenGraph:
 def freeze(function: Any, signature: Signature) -> FrozenGraph:
     """Inline and freeze a concrete function that takes keyword tensors and returns a dict of tensors.
 
-    Captured variables become constants; no arithmetic is folded, so their values keep their bits.
+    Captured variables and tensors become constants; no arithmetic is folded, so their values keep their bits.
+    Raises ExportFailed where the function captures something else, such as a lookup table.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+    captured = _captured_tensors(function)
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-    by_argument = dict(zip(_argument_names(function), frozen.inputs, strict=True))
+    arguments = [tensor for tensor in frozen.inputs if tensor.name not in captured]
+    by_argument = dict(zip(_argument_names(function), arguments, strict=True))
     # A dict of outputs is flattened by its keys in sorted order.
     by_key = dict(zip(sorted(function.structured_outputs), frozen.outputs, strict=True))
-    return FrozenGraph(
-        frozen.graph.as_graph_def(add_shapes=True),
-        tuple((name, by_argument[name].name) for name in signature.input_names),
-        tuple((name, by_key[name].name) for name in signature.output_names),
-    )
+    inputs = tuple((name, by_argument[name].name) for name in signature.input_names)
+    outputs = tuple((name, by_key[name].name) for name in signature.output_names)
+    graph_def = frozen.graph.as_graph_def(add_shapes=True)
+    _embed(graph_def, captured)
+    if _has_calls(graph_def):
+        kept = [tensor.name for tensor in (*arguments, *frozen.outputs)]
+        graph_def = _inlined(graph_def, kept)
+    return FrozenGraph(graph_def, inputs, outputs)
 
 
 def _argument_names(function: Any) -> list[str]:
@@ -49,50 +53,74 @@ def _argument_names(function: Any) -> list[str]:
     return sorted(keywords)
 
 
-def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
-    """Convert with tf2onnx, its folding of float arithmetic switched off; interface names are still TensorFlow's."""
-    import tensorflow as tf
-    from tf2onnx import optimizer, tfonnx
-
-    with tf.Graph().as_default() as graph, _weights_left_alone(tfonnx):
-        tf.import_graph_def(frozen.graph_def, name="")
-        converted = tfonnx.process_tf_graph(
-            graph,
-            input_names=[tensor for _, tensor in frozen.inputs],
-            output_names=[tensor for _, tensor in frozen.outputs],
-            opset=opset,
+def _captured_tensors(function: Any) -> dict[str, Any]:
+    """Tensors of the caller's, not variables, that the function uses: the name inside -> the array."""
+    outside = list(function.captured_inputs)
+    inside = function.inputs[len(function.inputs) - len(outside) :]
+    variables = {id(variable.handle) for variable in function.graph.variables}
+    pairs = [(tensor, value) for tensor, value in zip(inside, outside, strict=True) if id(value) not in variables]
+    resources = [tensor.name for tensor, value in pairs if value.dtype.name == "resource"]
+    if resources:
+        raise ExportFailed(
+            f"the model uses a resource that is no variable, such as a lookup table ({', '.join(resources)})",
+            hint="Look strings up before the model, and give it numbers.",
         )
-    with _arithmetic_left_alone():
-        proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
-    return proto
+    return {tensor.name: value.numpy() for tensor, value in pairs}
 
 
-@contextlib.contextmanager
-def _arithmetic_left_alone() -> Iterator[None]:
-    """Let tf2onnx's optimizer fold what moves data, not what computes: variance + epsilon is a rounded sum."""
-    from tf2onnx.optimizer import const_fold_optimizer as folding
+def _embed(graph_def: Any, captured: dict[str, Any]) -> None:
+    """Turn the placeholders of captured tensors into constants, in place: else they are inputs nobody can feed."""
+    import tensorflow as tf
 
-    handlers = folding._func_map  # noqa: SLF001 - tf2onnx offers no setting for it
-    arithmetic = {name: handlers.pop(name) for name in _ARITHMETIC if name in handlers}
-    try:
-        yield
-    finally:
-        handlers.update(arithmetic)
+    values = {name.removesuffix(":0"): value for name, value in captured.items()}
+    for node in graph_def.node:
+        if node.op == "Placeholder" and node.name in values:
+            proto = tf.make_tensor_proto(values[node.name])
+            node.op = "Const"
+            for key in set(node.attr) - {"dtype"}:
+                del node.attr[key]
+            node.attr["value"].tensor.CopyFrom(proto)
 
 
-@contextlib.contextmanager
-def _weights_left_alone(tfonnx: Any) -> Iterator[None]:
-    """Let tf2onnx fold shapes and indices, and no float: a folded BatchNormalization is a rounded one."""
-    original = tfonnx.compute_const_folding_using_tf
+def _has_calls(graph_def: Any) -> bool:
+    return any(node.op in _CALLS for node in graph_def.node)
 
-    def folding(graph: Any, values: Any, outputs: Any) -> tuple[dict[str, Any], Any]:
-        found, dtypes = original(graph, values, outputs)
-        written = {op.outputs[0].name for op in graph.get_operations() if op.type in _CONSTANTS}
-        kept = {name: value for name, value in found.items() if name in written or value.dtype.kind not in "fc"}
-        return kept, dtypes
 
-    tfonnx.compute_const_folding_using_tf = folding
-    try:
-        yield
-    finally:
-        tfonnx.compute_const_folding_using_tf = original
+def _inlined(graph_def: Any, kept: Sequence[str]) -> Any:
+    """The graph with the bodies of called functions in the place of their calls.
+
+    Freezing leaves calls that XLA must compile; Keras wraps grouped convolutions in one. What they compute does not
+    depend on who compiles it.
+    """
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+    from tensorflow.python.grappler import tf_optimizer
+    from tensorflow.python.training.saver import export_meta_graph
+
+    _strip_barriers(graph_def)
+    graph = _imported(tf, graph_def)
+    meta_graph = export_meta_graph(graph_def=graph_def, graph=graph)
+    fetched = meta_graph_pb2.CollectionDef()
+    fetched.node_list.value.extend(kept)
+    meta_graph.collection_def["train_op"].CopyFrom(fetched)
+    config = config_pb2.ConfigProto()
+    rewrites = config.graph_options.rewrite_options
+    rewrites.min_graph_nodes = -1  # small graphs too
+    rewrites.optimizers.append("function")
+    rewrites.function_optimization = rewrites.AGGRESSIVE
+    return _imported(tf, tf_optimizer.OptimizeGraph(config, meta_graph)).as_graph_def(add_shapes=True)
+
+
+def _imported(tf: Any, graph_def: Any) -> Any:
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+    return graph
+
+
+def _strip_barriers(graph_def: Any) -> None:
+    bodies = [function.node_def for function in graph_def.library.function]
+    calls = [node for nodes in (graph_def.node, *bodies) for node in nodes if node.op in _CALLS]
+    for holder in (*graph_def.library.function, *calls):
+        for name in _BARRIERS:
+            if name in holder.attr:
+                del holder.attr[name]

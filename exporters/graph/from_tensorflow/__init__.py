@@ -1,0 +1,9 @@
+"""A frozen TensorFlow graph as ONNX: tf2onnx, with what it lacks added and what it gets wrong put right.
+
+`operators` holds TensorFlow operators that tf2onnx has no form of, or a wrong one; `repairs` mends the ONNX graph that
+it wrote; `recurrent` recognises GRU, LSTM and RNN layers in its loops.
+"""
+
+from exporters.graph.from_tensorflow.convert import to_onnx
+
+__all__ = ["to_onnx"]

@@ -1,0 +1,99 @@
+"""Run tf2onnx so that weights keep their bits, and refuse what it could not convert."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from exporters.graph.from_tensorflow import operators
+from exporters.graph.tensorflow_graph import FrozenGraph
+from toolkit.errors import UnsupportedOperator
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET_CEILING = 18  # tf2onnx 1.17 writes no newer one
+
+_CONSTANTS = ("Const", "ConstV2")
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Pow")
+
+
+def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
+    """Convert with tf2onnx, its folding of float arithmetic switched off; interface names are still TensorFlow's.
+
+    Raises UnsupportedOperator, naming every operator and a layer that uses it, where ONNX has no form of one.
+    """
+    import tensorflow as tf
+    from tf2onnx import optimizer, tfonnx
+
+    opset = min(opset, OPSET_CEILING)
+    with tf.Graph().as_default() as graph, _weights_left_alone(tfonnx):
+        tf.import_graph_def(frozen.graph_def, name="")
+        converted = tfonnx.process_tf_graph(
+            graph,
+            input_names=[tensor for _, tensor in frozen.inputs],
+            output_names=[tensor for _, tensor in frozen.outputs],
+            opset=opset,
+            custom_op_handlers=operators.handlers(),
+        )
+    with _arithmetic_left_alone():
+        proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
+    require_known_operators(proto)
+    return proto
+
+
+def require_known_operators(proto: onnx.ModelProto) -> None:
+    """Raise UnsupportedOperator where a node's operator does not exist: tf2onnx leaves TensorFlow's own in place."""
+    import onnx
+
+    opsets = {imported.domain: imported.version for imported in proto.opset_import}
+    unknown: dict[str, str] = {}
+    for node in _nodes(proto.graph):
+        if not onnx.defs.has(node.op_type, opsets.get(node.domain, 0), node.domain):
+            unknown.setdefault(node.op_type, node.name)
+    if unknown:
+        listed = ", ".join(f"{op_type} (in '{name}')" for op_type, name in sorted(unknown.items()))
+        raise UnsupportedOperator(
+            f"ONNX has no form of these TensorFlow operators: {listed}", hint="Replace the layers that use them."
+        )
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _nodes(subgraph)
+
+
+@contextlib.contextmanager
+def _arithmetic_left_alone() -> Iterator[None]:
+    """Let tf2onnx's optimizer fold what moves data, not what computes: variance + epsilon is a rounded sum."""
+    from tf2onnx.optimizer import const_fold_optimizer as folding
+
+    handlers = folding._func_map  # noqa: SLF001 - tf2onnx offers no setting for it
+    arithmetic = {name: handlers.pop(name) for name in _ARITHMETIC if name in handlers}
+    try:
+        yield
+    finally:
+        handlers.update(arithmetic)
+
+
+@contextlib.contextmanager
+def _weights_left_alone(tfonnx: Any) -> Iterator[None]:
+    """Let tf2onnx fold shapes and indices, and no float: a folded BatchNormalization is a rounded one."""
+    original = tfonnx.compute_const_folding_using_tf
+
+    def folding(graph: Any, values: Any, outputs: Any) -> tuple[dict[str, Any], Any]:
+        found, dtypes = original(graph, values, outputs)
+        written = {op.outputs[0].name for op in graph.get_operations() if op.type in _CONSTANTS}
+        written |= operators.settings(graph)
+        kept = {name: value for name, value in found.items() if name in written or value.dtype.kind not in "fc"}
+        return kept, dtypes
+
+    tfonnx.compute_const_folding_using_tf = folding
+    try:
+        yield
+    finally:
+        tfonnx.compute_const_folding_using_tf = original

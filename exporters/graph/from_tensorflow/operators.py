@@ -1,0 +1,283 @@
+"""TensorFlow operators that tf2onnx has no form of, or a wrong one: one function each, in a table by operator.
+
+A function changes tf2onnx's graph in place: `graph` is its Graph, `node` the TensorFlow node that is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import UnsupportedOperator
+
+Array = np.ndarray[Any, Any]
+Handler = Callable[[Any, Any], None]
+
+_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+
+
+def handlers() -> dict[str, tuple[Callable[..., None], list[Any]]]:
+    """The table as tf2onnx takes it."""
+    return {name: (_adapted(handler), []) for name, handler in _HANDLERS.items()}
+
+
+def settings(graph: Any) -> set[str]:
+    """Names of float tensors that say how an operator works; they are no weights, and must be known to convert it."""
+    operations = [operation for operation in graph.get_operations() if operation.type in _SETTINGS]
+    return {tensor.name for operation in operations for tensor in list(operation.inputs)[_SETTINGS[operation.type]]}
+
+
+def _adapted(handler: Handler) -> Callable[..., None]:
+    def adapted(graph: Any, node: Any, _name: str, _args: Any) -> None:
+        handler(graph, node)
+
+    return adapted
+
+
+def _erfc(graph: Any, node: Any) -> None:
+    """Exact GELU in Keras; ONNX has Erf alone."""
+    erf = graph.make_node("Erf", [node.input[0]]).output[0]
+    _replace(graph, node, graph.make_node("Sub", [_constant(graph, node, 1), erf]).output[0])
+
+
+def _expm1(graph: Any, node: Any) -> None:
+    """ELU and CELU in Keras: 2 sinh(x/2) exp(x/2), which keeps the digits near zero that exp(x) - 1 loses."""
+    half = graph.make_node("Mul", [node.input[0], _constant(graph, node, 0.5)]).output[0]
+    sinh, exp = (graph.make_node(name, [half]).output[0] for name in ("Sinh", "Exp"))
+    twice = graph.make_node("Mul", [sinh, _constant(graph, node, 2)]).output[0]
+    _replace(graph, node, graph.make_node("Mul", [twice, exp]).output[0])
+
+
+def _select(graph: Any, node: Any) -> None:
+    """tf2onnx multiplies by the condition, which turns an infinity that is not selected into NaN."""
+    _replace(graph, node, graph.make_node("Where", list(node.input)).output[0])
+
+
+def _bucketize(graph: Any, node: Any) -> None:
+    """Discretization in Keras: the number of boundaries that a value has reached."""
+    dtype = _dtype(graph, node.input[0])
+    boundaries = np.array(list(node.get_attr("boundaries").floats), np.float32)
+    last = graph.make_const(_name(node, "last"), np.array([-1], np.int64)).output[0]
+    column = graph.make_node("Unsqueeze", [node.input[0], last]).output[0]
+    if dtype.kind != "f":
+        column = graph.make_node("Cast", [column], attr={"to": 1}).output[0]
+    limits = graph.make_const(_name(node, "boundaries"), boundaries.astype(dtype if dtype.kind == "f" else np.float32))
+    reached = graph.make_node("GreaterOrEqual", [column, limits.output[0]]).output[0]
+    counted = graph.make_node("Cast", [reached], attr={"to": 6}).output[0]
+    _replace(graph, node, graph.make_node("ReduceSum", [counted, last], attr={"keepdims": 0}).output[0])
+
+
+def _grouped_convolution(graph: Any, node: Any) -> None:
+    """tf2onnx does not see the groups of a Conv3D: input channels over the kernel's."""
+    from tf2onnx.onnx_opset import nn
+
+    channels = graph.get_shape(node.input[0])[-1 if _channels_last(node) else 1]
+    kernel_channels = graph.get_shape(node.input[1])[-2]
+    nn.ConvOp.version_13(graph, node)
+    if min(channels, kernel_channels) > 0:
+        node.set_attr("group", channels // kernel_channels)
+
+
+def _transposed_convolution(graph: Any, node: Any) -> None:
+    """tf2onnx writes negative pads where the output is longer than the kernels reach, and adds no bias there.
+
+    TensorFlow gives the output's size O. Kernels of reach K = (kernel - 1) * dilation + 1 cover L = (I - 1) * stride + K
+    elements; if L is more than O, L - O are cut off, the smaller half of them at the start; if it is less, zeros follow.
+    """
+    from tf2onnx.onnx_opset import nn
+
+    spatial = 3 if node.type == "Conv3DBackpropInputV2" else 2
+    node.type = "ConvTranspose"
+    kernel = nn.conv_kernel_shape(graph, node, 1, spatial=spatial)
+    strides = nn.conv_dims_attr(node, "strides", spatial=spatial)
+    dilations = nn.conv_dims_attr(node, "dilations", spatial=spatial)
+    reach = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations or [1] * spatial, strict=True)]
+    sizes, weight, images, *bias = node.input
+    graph.replace_inputs(node, [images, weight, *bias])
+    first = 1 if _channels_last(node) else 2
+    given, wanted = (graph.get_shape(name)[first : first + spatial] for name in (images, node.output[0]))
+    if min(*given, *wanted) > 0:
+        _pad_statically(node, given, wanted, strides, reach)
+    else:
+        _cut_dynamically(graph, node, sizes, first, strides, reach)
+    nn.conv_convert_inputs(graph, node, with_kernel=True, spatial=spatial, quantization_axis=1)
+
+
+def _pad_statically(node: Any, given: list[int], wanted: list[int], strides: list[int], reach: list[int]) -> None:
+    covered = [(size - 1) * stride + far for size, stride, far in zip(given, strides, reach, strict=True)]
+    surplus = [found - size for found, size in zip(covered, wanted, strict=True)]
+    starts = [max(extra, 0) // 2 for extra in surplus]
+    node.set_attr("pads", starts + [max(extra, 0) - start for extra, start in zip(surplus, starts, strict=True)])
+    if min(surplus) < 0:
+        node.set_attr("output_padding", [max(-extra, 0) for extra in surplus])
+
+
+def _cut_dynamically(
+    graph: Any, node: Any, sizes: str, first: int, strides: list[int], reach: list[int]
+) -> None:
+    """Compute as much as any output can need (O < L + stride), and cut the output out of it at run time."""
+
+    def constant(what: str, value: list[int]) -> str:
+        return str(graph.make_const(_name(node, what), np.array(value, np.int64)).output[0])
+
+    def made(op_type: str, *inputs: str, **attributes: Any) -> str:
+        return str(graph.make_node(op_type, list(inputs), attr=attributes).output[0])
+
+    node.set_attr("output_padding", [stride - 1 for stride in strides])
+    axes = list(range(first, first + len(strides)))
+    bounds = constant("first", [first]), constant("end", [first + len(strides)])
+    given = made("Slice", made("Shape", node.input[0]), *bounds)
+    wanted = made("Slice", made("Cast", sizes, to=7), *bounds)
+    covered = made("Add", made("Mul", given, constant("strides", strides)),
+                   constant("reach", [far - stride for far, stride in zip(reach, strides, strict=True)]))  # fmt: skip
+    surplus = made("Max", made("Sub", covered, wanted), constant("zero", [0]))
+    starts = made("Div", surplus, constant("two", [2]))
+    cut = graph.insert_new_node_on_output("Slice", node.output[0], name=_name(node, "cut"))
+    graph.replace_inputs(cut, [node.output[0], starts, made("Add", starts, wanted), constant("axes", axes)])
+    graph.copy_shape(node.output[0], cut.output[0])
+    graph.copy_dtype(node.output[0], cut.output[0])
+
+
+# (operator, how it places pixels) -> Resize's attributes.
+_RESIZES: dict[tuple[str, str], dict[str, Any]] = {
+    ("ResizeBilinear", "half_pixel"): {"mode": "linear"},
+    ("ResizeBilinear", "align_corners"): {"mode": "linear"},
+    ("ResizeBilinear", "asymmetric"): {"mode": "linear"},
+    ("ResizeBicubic", "half_pixel"): {"mode": "cubic", "cubic_coeff_a": -0.5, "exclude_outside": 1},
+    ("ResizeBicubic", "align_corners"): {"mode": "cubic", "cubic_coeff_a": -0.75},
+    ("ResizeBicubic", "asymmetric"): {"mode": "cubic", "cubic_coeff_a": -0.75},
+    ("ResizeNearestNeighbor", "half_pixel"): {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
+    ("ResizeNearestNeighbor", "align_corners"): {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
+    ("ResizeNearestNeighbor", "asymmetric"): {"mode": "nearest", "nearest_mode": "floor"},
+}
+
+
+def _resize(graph: Any, node: Any) -> None:
+    """tf2onnx takes the bicubic kernel for another, rounds nearest pixels down, and mistakes sizes."""
+    placed = next((name for name in ("half_pixel_centers", "align_corners") if _flag(node, name)), "asymmetric")
+    placed = placed.removesuffix("_centers")
+    attributes = {**_RESIZES[node.type, placed], "coordinate_transformation_mode": placed}
+    first = graph.make_node("Transpose", [_as_float(graph, node)], attr={"perm": _TO_CHANNELS_FIRST}).output[0]
+    inputs = [first, "", *_new_size(graph, node, first)]
+    resized = graph.make_node("Resize", inputs, attr=attributes).output[0]
+    _replace(graph, node, graph.make_node("Transpose", [resized], attr={"perm": _TO_CHANNELS_LAST}).output[0])
+
+
+def _new_size(graph: Any, node: Any, images: str) -> list[str]:
+    """Resize's inputs `scales` and `sizes`: scales where both sizes are known and the scales lead there, else sizes.
+
+    Resize's `axes` would spare the batch, but ONNX Runtime moves transpositions across it and miscounts the sizes.
+    """
+    old = np.array(graph.get_shape(node.input[0])[1:3])
+    if node.inputs[1].is_const() and min(old) > 0:
+        new = np.array(node.inputs[1].get_tensor_value(as_list=False))
+        scales = (new / old).astype(np.float32)
+        if np.array_equal(np.floor(old.astype(np.float32) * scales), new):
+            values = np.concatenate([np.ones(2, np.float32), scales])
+            return [graph.make_const(_name(node, "scales"), values).output[0]]
+    sizes = graph.make_node("Cast", [node.input[1]], attr={"to": 7}).output[0]
+    zero, two = (graph.make_const(_name(node, "bound"), np.array([bound], np.int64)).output[0] for bound in (0, 2))
+    kept = graph.make_node("Slice", [graph.make_node("Shape", [images]).output[0], zero, two]).output[0]
+    return ["", graph.make_node("Concat", [kept, sizes], attr={"axis": 0}).output[0]]
+
+
+def _separable_resize(graph: Any, node: Any) -> None:
+    """Antialiased, Lanczos and area resizing: linear in the rows and in the columns, so a matrix on each side.
+
+    The matrices are what TensorFlow makes of the identity.
+    """
+    height, width = graph.get_shape(node.input[0])[1:3]
+    if min(height, width) < 1 or not all(source.is_const() for source in node.inputs[1:]):
+        print([(x.type,x.name,[(y.type,y.name) for y in x.inputs]) for x in node.inputs[1:]])
+        raise UnsupportedOperator(f"{node.type} (in '{node.name}') can be converted for images of a fixed size alone")
+    rows, columns = _resizing_matrix(node, height, 0), _resizing_matrix(node, width, 1)
+    left = graph.make_const(_name(node, "rows"), rows).output[0]
+    right = graph.make_const(_name(node, "columns"), np.ascontiguousarray(columns.T)).output[0]
+    first = graph.make_node("Transpose", [_as_float(graph, node)], attr={"perm": _TO_CHANNELS_FIRST}).output[0]
+    resized = graph.make_node("MatMul", [graph.make_node("MatMul", [left, first]).output[0], right]).output[0]
+    _replace(graph, node, graph.make_node("Transpose", [resized], attr={"perm": _TO_CHANNELS_LAST}).output[0])
+
+
+def _resizing_matrix(node: Any, size: int, axis: int) -> Array:
+    """(new size, size): the operator applied to `size` images of one pixel each, laid along one axis."""
+    import tensorflow as tf
+
+    values = [source.get_tensor_value(as_list=False) for source in node.inputs[1:]]
+    other = 1 - axis
+    values = [np.array(value) for value in values]
+    values[0][other] = 1
+    if node.type == "ScaleAndTranslate":
+        values[1][other], values[2][other] = 1.0, 0.0
+    pixels = np.eye(size, dtype=np.float32).reshape((1, size, 1, size) if axis == 0 else (1, 1, size, size))
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        if node.type == "ResizeArea":
+            resized = tf.raw_ops.ResizeArea(images=pixels, size=values[0], align_corners=_flag(node, "align_corners"))
+        else:
+            resized = tf.raw_ops.ScaleAndTranslate(
+                images=pixels, size=values[0], scale=values[1], translation=values[2],
+                kernel_type=node.get_attr("kernel_type").s, antialias=_flag(node, "antialias"),
+            )  # fmt: skip
+        matrix: Array = session.run(resized).reshape(-1, size)
+    return matrix
+
+
+def _as_float(graph: Any, node: Any) -> str:
+    """The images; resizing returns floats even for integers (nearest neighbours alone keep the dtype)."""
+    if node.type == "ResizeNearestNeighbor" or _dtype(graph, node.input[0]).kind == "f":
+        return str(node.input[0])
+    return str(graph.make_node("Cast", [node.input[0]], attr={"to": 1}).output[0])
+
+
+def _flag(node: Any, name: str) -> bool:
+    attribute = node.get_attr(name)
+    return bool(attribute and attribute.i)
+
+
+def _channels_last(node: Any) -> bool:
+    return bool(node.get_attr("data_format").s.endswith(b"C"))
+
+
+def _dtype(graph: Any, name: str) -> np.dtype[Any]:
+    import onnx
+
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(graph.get_dtype(name)))
+
+
+def _constant(graph: Any, node: Any, number: float) -> str:
+    """A scalar of the dtype of the node's input."""
+    value = np.array(number, _dtype(graph, node.input[0]))
+    return str(graph.make_const(_name(node, "constant"), value).output[0])
+
+
+def _name(node: Any, what: str) -> str:
+    from tf2onnx import utils
+
+    return str(utils.make_name(f"{node.name}/{what}"))
+
+
+def _replace(graph: Any, node: Any, value: str) -> None:
+    """Give the node's output's name, shape and dtype to `value`, and remove the node."""
+    output = node.output[0]
+    shape, dtype = graph.get_shape(output), graph.get_dtype(output)
+    graph.remove_node(node.name)
+    graph.make_node("Identity", [value], outputs=[output], name=node.name, shapes=[shape], dtypes=[dtype])
+
+
+_HANDLERS: dict[str, Handler] = {
+    "Bucketize": _bucketize,
+    "Conv2DBackpropInput": _transposed_convolution,
+    "Conv3D": _grouped_convolution,
+    "Conv3DBackpropInputV2": _transposed_convolution,
+    "Erfc": _erfc,
+    "Expm1": _expm1,
+    "ResizeArea": _separable_resize,
+    "ResizeBicubic": _resize,
+    "ResizeBilinear": _resize,
+    "ResizeNearestNeighbor": _resize,
+    "SelectV2": _select,
+    "ScaleAndTranslate": _separable_resize,
+}
+# Inputs that are settings: the new size, the scale and the offset.
+_SETTINGS = {"ScaleAndTranslate": slice(1, None)}
