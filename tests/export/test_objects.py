@@ -27,9 +27,14 @@ try:
     refused = None
 except Exception as error:
     refused = str(error)
-print(json.dumps({"passed": [bundle.report.passed, report.passed], "formats": list(bundle.manifest.formats),
-                  "names": [row.format for row in report.rows], "unchanged": getattr(model, "training", None) == training,
-                  "refused": refused, "source": bundle.manifest.source["kind"]}))
+print(json.dumps({
+    "passed": [bundle.report.passed, report.passed],
+    "formats": list(bundle.manifest.formats),
+    "names": [row.format for row in report.rows],
+    "unchanged": getattr(model, "training", None) == training,
+    "refused": refused,
+    "source": bundle.manifest.source["kind"],
+}))
 """
 
 
