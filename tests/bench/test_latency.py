@@ -145,7 +145,7 @@ def test_warm_up_goes_on_until_it_is_stable(machine):
     """A first call that compiles for 50 ms is not among the samples."""
     found = machine.compare(machine.model("a", 0.001, first=0.05), machine.model("b", 0.001, first=0.05))
     assert found.samples.max() < 2
-    assert [name for name, _ in machine.log[:4]].count("a") >= 2
+    assert machine.log[-1][1] >= 5  # calls in a block: as many as fit in at the model's speed once it is warm
 
 
 def test_warm_up_ends_even_where_nothing_is_stable(machine):

@@ -21,7 +21,7 @@ from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
-DYNAMO, OLDER = "torch.onnx (torch.export-based)", "torch.onnx (TorchScript-based)"
+DYNAMO, OLDER = "torch.onnx (torch.export-based)", "torch.onnx (TorchScript-based, traced)"
 SCRIPT, TRACE = "torch.jit.script", "torch.jit.trace"
 COUNT = 96
 
@@ -32,10 +32,16 @@ class Bench:
 
     pool: WorkerPool
     kind: str
-    side: Side
     subject: verifier.Subject
     settings: verifier.Settings
     folder: Path
+
+    @property
+    def side(self) -> Side:
+        """The opened source; another one after its worker had to be replaced."""
+        self.subject.revive(self.pool)
+        assert self.subject.side is not None
+        return self.subject.side
 
     def write(self, name: str, to: str, strategy: str, *, variant: str | None = None, opset: int = 18) -> Path:
         """Export the source, or its variant of that name, and return the file."""
@@ -80,7 +86,7 @@ def opened(pool: WorkerPool, kind: str, folder: Path, *, count: int = COUNT) -> 
     resolved = source_of(kind)
     side = open_source(pool, resolved)
     subject = verifier.subject_of(side, resolved, _data(kind, folder), settings)
-    return Bench(pool, kind, side, subject, settings, folder)
+    return Bench(pool, kind, subject, settings, folder)
 
 
 def _data(kind: str, folder: Path) -> Path | None:

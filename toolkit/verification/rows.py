@@ -127,6 +127,7 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
         judgement = judge.judge_row(judgement, seen)
         judgement = judge.with_doubts(judgement, answers.doubts)
         if settings.latency:
+            subject.revive(pool)
             timed = _timed(pool, subject, side, notes)
     return replace(
         row,
