@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from toolkit.cli import options
 from toolkit.errors import EXIT_FAILED, BadInput
+
+_WIDE = 110
+_WIDE_ONLY = ("p90", "p99", "per second")
+_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("file", "left"), ("ran on", "left"), ("batch", "right"), ("median ms", "right"), ("p90", "right"),
+    ("p99", "right"), ("per second", "right"), ("ratio", "right"), ("", "left"),
+)  # fmt: skip
 
 
 @click.command()
@@ -57,24 +64,34 @@ def _budget(text: str | None) -> float | None:
 
 
 def _show(rows: list[Any]) -> None:
+    """One line per row, whatever the width; a narrow terminal gets fewer figures, `--json` always has them all."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("file", "ran on", "batch", "median ms", "p90", "p99", "per second", "ratio", "95 % interval", ""):
-        table.add_column(title, justify="left" if title in ("file", "ran on", "") else "right")
+    from toolkit.report.plain import plain
+
+    console = Console(highlight=False, markup=False)
+    wide = console.width >= _WIDE
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title, justify in _COLUMNS:
+        if wide or title not in _WIDE_ONLY:
+            table.add_column(title, justify=justify, no_wrap=True)
     for row in rows:
-        interval = f"{row.low:.2f} to {row.high:.2f}"
-        verdict = f"{row.verdict}{' (noisy)' if row.noisy else ''}"
-        figures = (f"{value:.3f}" for value in (row.median, row.p90, row.p99))
-        table.add_row(
-            row.path,
-            row.ran_on,
-            str(row.batch),
-            *figures,
-            f"{row.throughput:,.0f}",
-            f"{row.ratio:.2f}",
-            interval,
-            verdict,
-        )
-    Console(highlight=False, markup=False).print(table)
+        cells = {
+            "file": plain(row.path, 40 if wide else 14) if _same_format(row, rows) else row.format,
+            "ran on": row.ran_on,
+            "batch": str(row.batch),
+            "median ms": f"{row.median:.3f}",
+            "p90": f"{row.p90:.3f}",
+            "p99": f"{row.p99:.3f}",
+            "per second": f"{row.throughput:,.0f}",
+            "ratio": f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})",
+            "": f"{row.verdict}{' (noisy)' if row.noisy and wide else ''}",
+        }
+        table.add_row(*(cells[title] for title, _ in _COLUMNS if wide or title not in _WIDE_ONLY))
+    console.print(table)
+
+
+def _same_format(row: Any, rows: list[Any]) -> bool:
+    """Whether another file of this format is in the table, so that the format alone would not tell them apart."""
+    return len({other.path for other in rows if other.format == row.format}) > 1
