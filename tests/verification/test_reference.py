@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from zipfile import ZipFile
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pytest
 
 from tests.verification import liars
 from tests.verification.graphs import GRAPH_LIES
+from toolkit import metadata
 from toolkit.errors import WorkerCrashed
 from toolkit.verification import golden, reference, verifier
 from toolkit.verification.judge import Thresholds
@@ -114,6 +116,20 @@ def test_a_crash_is_no_other_files_fault(bench_of, pool, monkeypatch):
     rows = bench.verdicts([right, crash, right])
     assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.CRASHED, Verdict.PASS]
     assert rows[2].lenses == rows[0].lenses
+    assert bench.subject.side.is_open()
+
+
+def test_a_file_without_names_that_returns_too_little_fails(dense_bench, tmp_path):
+    """It declares nothing, so that only running it tells; what it cannot do is a difference, not a user's mistake."""
+    whole = dense_bench.write("one_output.pt", "torchscript", liars.TRACE, variant="one_output")
+    path = tmp_path / "nameless.pt"
+    with ZipFile(whole) as source, ZipFile(path, "w") as target:
+        for item in source.infolist():
+            if not item.filename.endswith(metadata.FILE):
+                target.writestr(item, source.read(item))
+    row = dense_bench.verdict(path)
+    assert row.verdict is Verdict.FAIL
+    assert row.reason == "the model returned 1 tensors, its signature declares 2: ('scores', 'logits')"
 
 
 def test_a_file_that_changes_while_it_is_verified_does_not_pass(dense_bench, right_onnx, monkeypatch):

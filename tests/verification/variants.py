@@ -283,6 +283,17 @@ def _gelu_tanh_inside(module: Any) -> None:
     module.inner.gelu.approximate = "tanh"
 
 
+def _one_output(module: Any) -> None:
+    from types import MethodType
+
+    whole = type(module).forward
+
+    def forward(self: Any, x: Any) -> dict[str, Any]:
+        return {"logits": whole(self, x)["logits"]}
+
+    module.forward = MethodType(forward, module)
+
+
 # Below what rounding a model's scalars to float32 may change, as every file format does: no verdict sees them.
 UNSEEN = {"convolutional": {"epsilon_1_01e_5": Variant(_set("norm", eps=1.01e-5), (DOUBLE,))}}
 
@@ -290,5 +301,6 @@ UNSEEN = {"convolutional": {"epsilon_1_01e_5": Variant(_set("norm", eps=1.01e-5)
 SPECIAL = {
     "two_ulp": Variant(_two_ulp),
     "next_class": Variant(_next_class),
+    "one_output": Variant(_one_output),
     "gelu_tanh": Variant(_gelu_tanh_inside),
 }
