@@ -157,7 +157,7 @@ def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions
     frozen = tensorflow_graph.freeze(model.function, model.signature)
     with _quiet():
         proto = from_tensorflow.to_onnx(frozen, options.opset)
-    graph = ir.from_proto(proto)
+    graph = _moved(ir.from_proto(proto))
     interface.name_weights(graph, dict(weights.of_runner(model)))
     _save(graph, model, path, options)
 
@@ -179,11 +179,19 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     graph = _moved(graph)
     graph = common.RemoveUnusedNodesPass()(graph).model
     graph = _raised(graph, options.opset)
+    _forget_unused_domains(graph)
     interface.finish(graph, model.signature, model.contract)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
     ir.save(graph, path, external_data=external)
     _check(path)
+
+
+def _forget_unused_domains(graph: Any) -> None:
+    """tf2onnx declares ai.onnx.ml whether or not a node needs it; an app would look for operators it may not have."""
+    used = {node.domain for node in graph.graph.all_nodes()} | {domain for domain, _, _ in graph.functions} | {""}
+    for domain in set(graph.opset_imports) - used:
+        del graph.opset_imports[domain]
 
 
 # Operators that only move elements about: done now, on weights, they change no bit and save every call the work.

@@ -42,22 +42,42 @@ def finish(model: ir.Model, signature: Signature, contract: Contract) -> ir.Mode
 
 
 def name_weights(model: ir.Model, weights: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Name initializers after the source's tensors that they are, bit for bit; transposed ones are recognised too."""
-    names: dict[tuple[object, ...], str] = {}
-    for name, array in weights.items():
-        for form in (array.T, array):
-            names[_key(form)] = name
+    """Name initializers after the source's tensors that they are, bit for bit.
+
+    A tensor is recognised in its own shape first, then by its elements in any order: exporters transpose kernels,
+    reorder gates and reshape biases. One whose elements are all equal is recognised in its own shape alone.
+    """
     taken = {output.name for node in model.graph.all_nodes() for output in node.outputs}
-    for value in list(model.graph.initializers.values()):
-        if value.const_value is None or value.const_value.size < 2:
-            continue
-        found = names.pop(_key(value.const_value.numpy()), None)
-        if found is not None and found not in taken and found not in model.graph.initializers:
-            value.name = found
+    unnamed = [value for value in model.graph.initializers.values() if value.const_value and value.const_value.size > 1]
+    left = dict(weights)
+    for fingerprint in (_shape_and_bytes, _elements):
+        names: dict[object, list[str]] = {}
+        for name, array in left.items():
+            names.setdefault(fingerprint(array), []).append(name)
+        for value in list(unnamed):
+            assert value.const_value is not None
+            array = value.const_value.numpy()
+            found = names.get(fingerprint(array)) if fingerprint(array) else None
+            if found:
+                name = found.pop(0)
+                del left[name]
+                unnamed.remove(value)
+                if name not in taken and name not in model.graph.initializers:
+                    value.name = name
 
 
-def _key(array: np.ndarray[Any, Any]) -> tuple[object, ...]:
+def _shape_and_bytes(array: np.ndarray[Any, Any]) -> tuple[object, ...]:
     return (array.shape, array.dtype.name, hashlib.sha256(np.ascontiguousarray(array).data).digest())
+
+
+def _elements(array: np.ndarray[Any, Any]) -> tuple[object, ...] | None:
+    """The same for every order of the same elements: sums of powers of their bits; None where all are equal."""
+    flat = array.reshape(-1)
+    if flat.dtype.kind != "f" or flat.dtype.itemsize not in (2, 4, 8) or bool((flat == flat[0]).all()):
+        return None
+    bits = flat.view(f"u{flat.dtype.itemsize}").astype(np.uint64)
+    with np.errstate(over="ignore"):  # modulo 2**64, on purpose
+        return (flat.size, flat.dtype.name, *(int((bits**power).sum(dtype=np.uint64)) for power in (1, 2, 3)))
 
 
 def _free_names(graph: ir.Graph, wanted: set[str]) -> None:

@@ -88,7 +88,6 @@ def _weights_left_alone(tfonnx: Any) -> Iterator[None]:
     def folding(graph: Any, values: Any, outputs: Any) -> tuple[dict[str, Any], Any]:
         found, dtypes = original(graph, values, outputs)
         written = {op.outputs[0].name for op in graph.get_operations() if op.type in _CONSTANTS}
-        written |= operators.settings(graph)
         kept = {name: value for name, value in found.items() if name in written or value.dtype.kind not in "fc"}
         return kept, dtypes
 

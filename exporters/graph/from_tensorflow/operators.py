@@ -23,12 +23,6 @@ def handlers() -> dict[str, tuple[Callable[..., None], list[Any]]]:
     return {name: (_adapted(handler), []) for name, handler in _HANDLERS.items()}
 
 
-def settings(graph: Any) -> set[str]:
-    """Names of float tensors that say how an operator works; they are no weights, and must be known to convert it."""
-    operations = [operation for operation in graph.get_operations() if operation.type in _SETTINGS]
-    return {tensor.name for operation in operations for tensor in list(operation.inputs)[_SETTINGS[operation.type]]}
-
-
 def _adapted(handler: Handler) -> Callable[..., None]:
     def adapted(graph: Any, node: Any, _name: str, _args: Any) -> None:
         handler(graph, node)
@@ -83,8 +77,9 @@ def _grouped_convolution(graph: Any, node: Any) -> None:
 def _transposed_convolution(graph: Any, node: Any) -> None:
     """tf2onnx writes negative pads where the output is longer than the kernels reach, and adds no bias there.
 
-    TensorFlow gives the output's size O. Kernels of reach K = (kernel - 1) * dilation + 1 cover L = (I - 1) * stride + K
-    elements; if L is more than O, L - O are cut off, the smaller half of them at the start; if it is less, zeros follow.
+    TensorFlow gives the output's size O. Kernels of reach K = (kernel - 1) * dilation + 1 cover
+    L = (I - 1) * stride + K elements; if L is more than O, L - O are cut off, the smaller half of them at the start;
+    if it is less, zeros follow.
     """
     from tf2onnx.onnx_opset import nn
 
@@ -114,9 +109,7 @@ def _pad_statically(node: Any, given: list[int], wanted: list[int], strides: lis
         node.set_attr("output_padding", [max(-extra, 0) for extra in surplus])
 
 
-def _cut_dynamically(
-    graph: Any, node: Any, sizes: str, first: int, strides: list[int], reach: list[int]
-) -> None:
+def _cut_dynamically(graph: Any, node: Any, sizes: str, first: int, strides: list[int], reach: list[int]) -> None:
     """Compute as much as any output can need (O < L + stride), and cut the output out of it at run time."""
 
     def constant(what: str, value: list[int]) -> str:
@@ -166,15 +159,15 @@ def _resize(graph: Any, node: Any) -> None:
 
 
 def _new_size(graph: Any, node: Any, images: str) -> list[str]:
-    """Resize's inputs `scales` and `sizes`: scales where both sizes are known and the scales lead there, else sizes.
+    """Resize's inputs `scales` and `sizes`: scales where both sizes are known, else sizes.
 
     Resize's `axes` would spare the batch, but ONNX Runtime moves transpositions across it and miscounts the sizes.
     """
     old = np.array(graph.get_shape(node.input[0])[1:3])
     if node.inputs[1].is_const() and min(old) > 0:
         new = np.array(node.inputs[1].get_tensor_value(as_list=False))
-        scales = (new / old).astype(np.float32)
-        if np.array_equal(np.floor(old.astype(np.float32) * scales), new):
+        scales = _scales(old, new)
+        if node.type != "ResizeNearestNeighbor" or np.array_equal(scales * old, new):  # it may stand between two pixels
             values = np.concatenate([np.ones(2, np.float32), scales])
             return [graph.make_const(_name(node, "scales"), values).output[0]]
     sizes = graph.make_node("Cast", [node.input[1]], attr={"to": 7}).output[0]
@@ -183,16 +176,32 @@ def _new_size(graph: Any, node: Any, images: str) -> list[str]:
     return ["", graph.make_node("Concat", [kept, sizes], attr={"axis": 0}).output[0]]
 
 
+def _scales(old: Array, new: Array) -> Array:
+    """New over old sizes, the next float up where rounding would lead to one pixel less: sizes are rounded down."""
+    scales = (new / old).astype(np.float32)
+    short = np.floor(scales.astype(np.float64) * old) < new
+    return np.where(short, np.nextafter(scales, np.float32(np.inf)), scales)
+
+
+def _bicubic(graph: Any, node: Any) -> None:
+    """A matrix on each side where sizes are known: ONNX Runtime moves transpositions across cubic Resize and fails."""
+    if min(graph.get_shape(node.input[0])[1:3]) > 0 and node.inputs[1].is_const():
+        _separable_resize(graph, node)
+    else:
+        _resize(graph, node)
+
+
 def _separable_resize(graph: Any, node: Any) -> None:
-    """Antialiased, Lanczos and area resizing: linear in the rows and in the columns, so a matrix on each side.
+    """Bicubic, antialiased, Lanczos and area resizing: linear in rows and in columns, so a matrix on each side.
 
     The matrices are what TensorFlow makes of the identity.
     """
     height, width = graph.get_shape(node.input[0])[1:3]
-    if min(height, width) < 1 or not all(source.is_const() for source in node.inputs[1:]):
-        print([(x.type,x.name,[(y.type,y.name) for y in x.inputs]) for x in node.inputs[1:]])
+    settings = [_known(graph, source) for source in node.inputs[1:]]
+    known = [value for value in settings if value is not None]
+    if min(height, width) < 1 or len(known) < len(settings):
         raise UnsupportedOperator(f"{node.type} (in '{node.name}') can be converted for images of a fixed size alone")
-    rows, columns = _resizing_matrix(node, height, 0), _resizing_matrix(node, width, 1)
+    rows, columns = _resizing_matrix(node, known, height, 0), _resizing_matrix(node, known, width, 1)
     left = graph.make_const(_name(node, "rows"), rows).output[0]
     right = graph.make_const(_name(node, "columns"), np.ascontiguousarray(columns.T)).output[0]
     first = graph.make_node("Transpose", [_as_float(graph, node)], attr={"perm": _TO_CHANNELS_FIRST}).output[0]
@@ -200,27 +209,65 @@ def _separable_resize(graph: Any, node: Any) -> None:
     _replace(graph, node, graph.make_node("Transpose", [resized], attr={"perm": _TO_CHANNELS_LAST}).output[0])
 
 
-def _resizing_matrix(node: Any, size: int, axis: int) -> Array:
+def _known(graph: Any, node: Any) -> Array | None:
+    """The value of a setting: a constant, or computed from constants and from the sizes of an image."""
+    if node.is_const():
+        return np.array(node.get_tensor_value(as_list=False))
+    if node.type == "Shape":
+        return np.array(graph.get_shape(node.input[0]))
+    values = [_known(graph, source) for source in node.inputs]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or node.type not in _COMPUTED:
+        return None
+    return _COMPUTED[node.type](*known)
+
+
+_COMPUTED: dict[str, Callable[..., Array]] = {
+    "Cast": lambda value: value.astype(np.float32),  # exact for the sizes of images
+    "Div": np.divide,
+    "Identity": lambda value: value,
+    "RealDiv": np.divide,
+    "Slice": lambda value, start, stop, _axes: value[int(start[0]) : int(stop[0])],
+}
+
+
+def _resizing_matrix(node: Any, settings: list[Array], size: int, axis: int) -> Array:
     """(new size, size): the operator applied to `size` images of one pixel each, laid along one axis."""
     import tensorflow as tf
 
-    values = [source.get_tensor_value(as_list=False) for source in node.inputs[1:]]
     other = 1 - axis
-    values = [np.array(value) for value in values]
-    values[0][other] = 1
-    if node.type == "ScaleAndTranslate":
-        values[1][other], values[2][other] = 1.0, 0.0
+    new_size, *placement = [value.copy() for value in settings]
+    new_size[other] = 1
+    for value, neutral in zip(placement, (1.0, 0.0), strict=False):
+        value[other] = neutral
     pixels = np.eye(size, dtype=np.float32).reshape((1, size, 1, size) if axis == 0 else (1, 1, size, size))
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
-        if node.type == "ResizeArea":
-            resized = tf.raw_ops.ResizeArea(images=pixels, size=values[0], align_corners=_flag(node, "align_corners"))
-        else:
-            resized = tf.raw_ops.ScaleAndTranslate(
-                images=pixels, size=values[0], scale=values[1], translation=values[2],
-                kernel_type=node.get_attr("kernel_type").s, antialias=_flag(node, "antialias"),
-            )  # fmt: skip
+        resized = _RESIZERS[node.type](tf, node, pixels, new_size, *placement)
         matrix: Array = session.run(resized).reshape(-1, size)
     return matrix
+
+
+def _scale_and_translate(tf: Any, node: Any, images: Array, size: Array, scale: Array, translation: Array) -> Any:
+    kernel, antialias = node.get_attr("kernel_type").s, _flag(node, "antialias")
+    return tf.raw_ops.ScaleAndTranslate(
+        images=images, size=size, scale=scale, translation=translation, kernel_type=kernel, antialias=antialias
+    )
+
+
+def _resize_area(tf: Any, node: Any, images: Array, size: Array) -> Any:
+    return tf.raw_ops.ResizeArea(images=images, size=size, align_corners=_flag(node, "align_corners"))
+
+
+def _resize_bicubic(tf: Any, node: Any, images: Array, size: Array) -> Any:
+    placed = {name: _flag(node, name) for name in ("align_corners", "half_pixel_centers")}
+    return tf.raw_ops.ResizeBicubic(images=images, size=size, **placed)
+
+
+_RESIZERS: dict[str, Callable[..., Any]] = {
+    "ResizeArea": _resize_area,
+    "ResizeBicubic": _resize_bicubic,
+    "ScaleAndTranslate": _scale_and_translate,
+}
 
 
 def _as_float(graph: Any, node: Any) -> str:
@@ -273,11 +320,9 @@ _HANDLERS: dict[str, Handler] = {
     "Erfc": _erfc,
     "Expm1": _expm1,
     "ResizeArea": _separable_resize,
-    "ResizeBicubic": _resize,
+    "ResizeBicubic": _bicubic,
     "ResizeBilinear": _resize,
     "ResizeNearestNeighbor": _resize,
     "SelectV2": _select,
     "ScaleAndTranslate": _separable_resize,
 }
-# Inputs that are settings: the new size, the scale and the offset.
-_SETTINGS = {"ScaleAndTranslate": slice(1, None)}
