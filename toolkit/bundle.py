@@ -7,7 +7,6 @@ hashes. It is written under a temporary name beside its destination; a failing e
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from exporters.sources import examples
 from exporters.sources import source as sources
 from exporters.sources.source import Source
 from toolkit import __version__, files, formats, manifest
-from toolkit.errors import BadInput, ExportFailed, Inconclusive, NotWritable, ToolkitError, VerdictFailed
+from toolkit.errors import Inconclusive, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
 from toolkit.runtime import devices as device_names
 from toolkit.verification import golden, report, verifier
@@ -32,12 +31,11 @@ from toolkit.verification.sides import Side, open_source
 from toolkit.verification.verifier import Settings
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
+from toolkit.writer import Writer
 
 REPORT = "report.json"
 PAGE = "report.html"
 
-# Which worker rebuilds a format from the hub's ONNX graph.
-_HUB_RUNTIME = {"torchscript": "torch", "savedmodel": "tensorflow", "hdf5": "tensorflow"}
 # Bytes that the smallest export needs beside its weights, and what is left where a disk has run full since.
 _SMALLEST, _FULL = 2_000_000, 500_000
 
@@ -143,7 +141,9 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         scratch = folder.parent / "scratch"
         scratch.mkdir()
         _require_space(side, request.output, request.names)
-        routes = _Writer(pool, side, request.options, folder, scratch, request.settings.stage).write_all(request.names)
+        routes = Writer(
+            pool, side, request.source.name, request.options, folder, scratch, request.settings.stage
+        ).write_all(request.names)
         subject = verifier.subject_of(side, request.source, request.data, request.settings)
         written = [folder / formats.by_name(name).file for name in request.names]
         found = verifier.compare_files(pool, subject, written, request.settings)
@@ -210,107 +210,6 @@ def _require_repeatable(side: Side, name: str) -> None:
 def _require_space(side: Side, output: Path, names: Sequence[str]) -> None:
     size = 4 * sum(item.size for item in side.fingerprints())
     files.require_space(output, max(_SMALLEST, (len(names) + 1) * size))
-
-
-class _Writer:
-    """Writes formats into a folder, each by the first way that works, the hub's ONNX graph at most once."""
-
-    def __init__(
-        self,
-        pool: WorkerPool,
-        side: Side,
-        options: ExportOptions,
-        folder: Path,
-        scratch: Path,
-        stage: Callable[[str], None],
-    ) -> None:
-        self._pool = pool
-        self._side = side
-        self._options = options
-        self._folder = folder
-        self._scratch = scratch
-        self._stage = stage
-        self._hub: tuple[Path, str] | None = None
-
-    def write_all(self, names: Sequence[str]) -> dict[str, str]:
-        """Write the formats; returns how each was written. ONNX comes first, for the others may come from it."""
-        ordered = sorted(names, key=lambda name: name != "onnx")
-        written = {name: self._write(name) for name in ordered}
-        return {name: written[name] for name in names}
-
-    def _write(self, name: str) -> str:
-        self._stage(f"write {name}")
-        path = self._folder / formats.by_name(name).file
-        tried: dict[str, str] = {}
-        route = self._native(name, path, tried)
-        if route is None and name in _HUB_RUNTIME:
-            try:
-                route = self._from_hub(name, path)
-            except BadInput as error:
-                if not tried or isinstance(error, NotWritable):
-                    raise
-                tried["through ONNX"] = error.found
-        if route is None:
-            raise self._failed(name, tried)
-        if name == "onnx":
-            self._hub = (path, route)
-        return route
-
-    def _native(self, name: str, path: Path, tried: dict[str, str]) -> str | None:
-        """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
-        handle = {"handle": self._side.handle, "to": name}
-        for strategy in self._side.worker.call("exporters.tasks:strategies", handle):
-            attempt = self._scratch / f"attempt-{len(tried)}" / path.name
-            attempt.parent.mkdir(parents=True, exist_ok=True)
-            params = {**handle, "strategy": strategy, "path": str(attempt), "options": self._options.to_json()}
-            result = self._side.worker.call("exporters.tasks:write", params)
-            why = self._wrong(attempt) if result["written"] else result["why"]
-            if why is None:
-                _move(attempt, path)
-                return str(strategy)
-            tried[strategy] = why
-        return None
-
-    def _wrong(self, path: Path) -> str | None:
-        """What is wrong with a file that was just written, at sizes other than its example's; None if nothing is."""
-        from toolkit.verification import quick
-
-        return quick.check(self._pool, self._side, path)
-
-    def _from_hub(self, name: str, path: Path) -> str:
-        onnx, route = self._hub or self._write_hub()
-        self._hub = (onnx, route)
-        params = {
-            "onnx_path": str(onnx),
-            "to": name,
-            "path": str(path),
-            "signature": self._side.signature.to_json(),
-            "contract": self._side.contract.to_json(),
-        }
-        self._pool.worker(_HUB_RUNTIME[name]).call("exporters.tasks:write_from_onnx", params)
-        return f"{route}, then onnx_to_{'torch' if name == 'torchscript' else 'keras'}"
-
-    def _write_hub(self) -> tuple[Path, str]:
-        """The ONNX graph on the way to other formats, where ONNX itself was not asked for."""
-        path = self._scratch / "hub.onnx"
-        tried: dict[str, str] = {}
-        route = self._native("onnx", path, tried)
-        if route is None:
-            raise self._failed("onnx", tried)
-        return path, route
-
-    def _failed(self, name: str, tried: Mapping[str, str]) -> ExportFailed:
-        lines = [f"{strategy}: {why}" for strategy, why in tried.items()]
-        return ExportFailed(
-            f"no way leads to {name}" + (f" ({'; '.join(lines)})" if lines else ""),
-            where=self._side.runtime,
-            hint="Nothing was written.",
-        )
-
-
-def _move(source: Path, destination: Path) -> None:
-    for item in source.parent.iterdir():  # a model and, beside it, its external data
-        shutil.move(item, destination.parent / item.name)
 
 
 def _relative(found: Report, folder: Path, wall: float, cpu: float) -> Report:

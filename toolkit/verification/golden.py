@@ -46,7 +46,8 @@ def save(path: Path, golden: Golden) -> None:
             break
         tensors |= {name: np.ascontiguousarray(array) for name, array in named.items()}
         kept.append({"kind": batch.kind, "size": batch.size})
-    notes = {"batches": json.dumps(kept), "description": json.dumps(golden.description)}
+    # One note: safetensors writes several in no fixed order, and the same export would not give the same bytes.
+    notes = {"golden": json.dumps({"batches": kept, "description": golden.description})}
     save_file(tensors, path, metadata=notes)
 
 
@@ -63,7 +64,8 @@ def load(path: Path) -> Golden:
             f"it cannot be read ({error})", where=str(path), hint="Copy or export the bundle again."
         ) from error
     try:
-        return _arranged(arrays, json.loads(notes["batches"]), json.loads(notes["description"]))
+        note = json.loads(notes["golden"])
+        return _arranged(arrays, note["batches"], note["description"])
     except (TypeError, KeyError, ValueError) as error:
         raise BadInput(
             f"it does not say what is in it ({error!r})", where=str(path), hint="Copy or export the bundle again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,7 @@ class Session:
         self.send_progress(fields)
 
     def keep(self, item: Any) -> str:
-        """Keep an object for later calls; returns its handle."""
-        handle = f"{type(item).__name__}-{next(self._counter)}"
+        """Keep an object for later calls; returns its handle, which no other process gives to anything."""
+        handle = f"{type(item).__name__}-{os.getpid()}-{next(self._counter)}"
         self.objects[handle] = item
         return handle

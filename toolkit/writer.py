@@ -1,0 +1,130 @@
+"""Write a model's formats, each by the first way that works; what was tried in vain is kept for the error.
+
+A native strategy comes first, the way through ONNX and our importers last. A file counts as written once it has been
+opened and run at sizes other than its example's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from exporters.options import ExportOptions
+from toolkit import formats
+from toolkit.errors import BadInput, ExportFailed, NotWritable, UnsupportedOperator
+from toolkit.verification import quick
+from toolkit.verification.sides import Side
+from toolkit.worker.pool import WorkerPool
+
+# Which worker rebuilds a format from the hub's ONNX graph.
+_HUB_RUNTIME = {"torchscript": "torch", "savedmodel": "tensorflow", "hdf5": "tensorflow"}
+
+
+class Writer:
+    """Writes formats into a folder, each by the first way that works, the hub's ONNX graph at most once."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        side: Side,
+        name: str,
+        options: ExportOptions,
+        folder: Path,
+        scratch: Path,
+        stage: Callable[[str], None],
+    ) -> None:
+        self._pool = pool
+        self._side = side
+        self._name = name
+        self._options = options
+        self._folder = folder
+        self._scratch = scratch
+        self._stage = stage
+        self._hub: tuple[Path, str] | None = None
+
+    def write_all(self, names: Sequence[str]) -> dict[str, str]:
+        """Write the formats; returns how each was written. ONNX comes first, for the others may come from it."""
+        ordered = sorted(names, key=lambda name: name != "onnx")
+        written = {name: self._write(name) for name in ordered}
+        return {name: written[name] for name in names}
+
+    def _write(self, name: str) -> str:
+        self._stage(f"write {name}")
+        path = self._folder / formats.by_name(name).file
+        tried: dict[str, str] = {}
+        route = self._native(name, path, tried)
+        if route is None and name in _HUB_RUNTIME:
+            try:
+                route = self._from_hub(name, path)
+            except BadInput as error:
+                if not tried or isinstance(error, NotWritable):
+                    raise
+                tried["through ONNX"] = error.found
+        if route is None:
+            raise self._failed(name, tried)
+        if name == "onnx":
+            self._hub = (path, route)
+        return route
+
+    def _native(self, name: str, path: Path, tried: dict[str, str]) -> str | None:
+        """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
+        handle = {"handle": self._side.handle, "to": name}
+        for strategy in self._side.worker.call("exporters.tasks:strategies", handle):
+            attempt = self._scratch / f"attempt-{len(tried)}" / path.name
+            attempt.parent.mkdir(parents=True, exist_ok=True)
+            params = {**handle, "strategy": strategy, "path": str(attempt), "options": self._options.to_json()}
+            result = self._side.worker.call("exporters.tasks:write", params)
+            why = self._wrong(attempt) if result["written"] else result["why"]
+            if why is None:
+                _move(attempt, path)
+                return str(strategy)
+            tried[strategy] = why
+        return None
+
+    def _wrong(self, path: Path) -> str | None:
+        """What is wrong with a file that was just written, at sizes other than its example's; None if nothing is."""
+        return quick.check(self._pool, self._side, path)
+
+    def _from_hub(self, name: str, path: Path) -> str:
+        onnx, route = self._hub or self._write_hub()
+        self._hub = (onnx, route)
+        params = {
+            "onnx_path": str(onnx),
+            "to": name,
+            "path": str(path),
+            "signature": self._side.signature.to_json(),
+            "contract": self._side.contract.to_json(),
+        }
+        try:
+            self._pool.worker(_HUB_RUNTIME[name]).call("exporters.tasks:write_from_onnx", params)
+        except UnsupportedOperator as error:
+            raise self._of_the_source(error, onnx) from None
+        return f"{route}, then onnx_to_{'torch' if name == 'torchscript' else 'keras'}"
+
+    def _of_the_source(self, error: UnsupportedOperator, onnx: Path) -> UnsupportedOperator:
+        """The error with the user's source in the place of a graph that the user never sees."""
+        where, hint = (text.replace(onnx.name, self._name) if text else None for text in (error.where, error.hint))
+        return UnsupportedOperator(error.found, where=where, hint=hint)
+
+    def _write_hub(self) -> tuple[Path, str]:
+        """The ONNX graph on the way to other formats, where ONNX itself was not asked for."""
+        path = self._scratch / "hub.onnx"
+        tried: dict[str, str] = {}
+        route = self._native("onnx", path, tried)
+        if route is None:
+            raise self._failed("onnx", tried)
+        return path, route
+
+    def _failed(self, name: str, tried: Mapping[str, str]) -> ExportFailed:
+        lines = [f"{strategy}: {why}" for strategy, why in tried.items()]
+        return ExportFailed(
+            f"no way leads to {name}" + (f" ({'; '.join(lines)})" if lines else ""),
+            where=self._side.runtime,
+            hint="Nothing was written.",
+        )
+
+
+def _move(source: Path, destination: Path) -> None:
+    for item in source.parent.iterdir():  # a model and, beside it, its external data
+        shutil.move(item, destination.parent / item.name)
