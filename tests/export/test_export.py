@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from tests.conftest import COUNT
-from toolkit import bundle, files, manifest, metadata
+from toolkit import bundle, files, manifest, metadata, writer
 from toolkit.errors import DiskFull, ExportFailed, Inconclusive, VerdictFailed, WorkerCrashed
 
 FORMATS = ("onnx", "torchscript", "savedmodel", "hdf5")
@@ -162,7 +162,7 @@ def failing(monkeypatch, pool, step):
     """Let the export go wrong after everything is written."""
     match step:
         case "verdict":
-            write = bundle._Writer._write
+            write = writer.Writer._write
 
             def other(self, name):
                 route = write(self, name)
@@ -170,7 +170,7 @@ def failing(monkeypatch, pool, step):
                 path.write_bytes(failing.wrong.read_bytes())
                 return route
 
-            monkeypatch.setattr(bundle._Writer, "_write", other)
+            monkeypatch.setattr(writer.Writer, "_write", other)
             return VerdictFailed
         case "disk":
             monkeypatch.setattr(files, "free_space", lambda _: 1000)
@@ -180,7 +180,7 @@ def failing(monkeypatch, pool, step):
             def crash(*_, **__):
                 raise WorkerCrashed("torch crashed: SIGSEGV (write onnx)")
 
-            monkeypatch.setattr(bundle._Writer, "_native", crash)
+            monkeypatch.setattr(writer.Writer, "_native", crash)
             return WorkerCrashed
         case "interrupt":
 
