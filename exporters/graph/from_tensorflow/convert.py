@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from exporters.graph.from_tensorflow import operators
+from exporters.graph.from_tensorflow import operators, rewrites
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import UnsupportedOperator
 
@@ -17,6 +17,7 @@ OPSET_CEILING = 18  # tf2onnx 1.17 writes no newer one
 
 _CONSTANTS = ("Const", "ConstV2")
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Pow")
+_MERGED = (("Conv", "BatchNormalization"),)
 
 
 def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
@@ -36,6 +37,7 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
             output_names=[tensor for _, tensor in frozen.outputs],
             opset=opset,
             custom_op_handlers=operators.handlers(),
+            custom_rewriter=rewrites.rewriters(),
         )
     with _arithmetic_left_alone():
         proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
@@ -70,14 +72,17 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 @contextlib.contextmanager
 def _arithmetic_left_alone() -> Iterator[None]:
     """Let tf2onnx's optimizer fold what moves data, not what computes: variance + epsilon is a rounded sum."""
+    from tf2onnx.optimizer import back_to_back_optimizer as merging
     from tf2onnx.optimizer import const_fold_optimizer as folding
 
-    handlers = folding._func_map  # noqa: SLF001 - tf2onnx offers no setting for it
-    arithmetic = {name: handlers.pop(name) for name in _ARITHMETIC if name in handlers}
+    # tf2onnx offers no setting for it.
+    tables = ((folding._func_map, _ARITHMETIC), (merging._func_map, _MERGED))  # noqa: SLF001
+    removed = [(table, name, table.pop(name)) for table, names in tables for name in names if name in table]
     try:
         yield
     finally:
-        handlers.update(arithmetic)
+        for table, name, handler in removed:
+            table[name] = handler
 
 
 @contextlib.contextmanager

@@ -1,0 +1,162 @@
+"""Patterns of TensorFlow operators that have a better form: one function each, run before operators are converted.
+
+A function looks at every node of tf2onnx's graph and changes the graph in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Rewrite = Callable[[Any, Any], None]
+
+
+def rewriters() -> list[Callable[[Any, Any], Any]]:
+    """The rewrites as tf2onnx takes them."""
+    return [_adapted(rewrite) for rewrite in (_batch_normalization, _padded_max_pool)]
+
+
+def _adapted(rewrite: Rewrite) -> Callable[[Any, Any], Any]:
+    def adapted(graph: Any, nodes: Any) -> Any:
+        for node in list(nodes):
+            rewrite(graph, node)
+        return graph.get_nodes()
+
+    return adapted
+
+
+def _batch_normalization(graph: Any, node: Any) -> None:
+    """Keras writes a normalization as x * s + (beta - mean * s), where s = rsqrt(variance + epsilon) * gamma.
+
+    Left as arithmetic it costs six operators and, in images, a pair of transpositions around them.
+    """
+    found = next(_normalizations(graph, node), None)
+    if found is None:
+        return
+    x, gamma, beta, mean, variance, epsilon = found
+    shape, dtype = graph.get_shape(x), graph.get_dtype(x)
+    if shape is None or len(shape) not in (2, 4, 5) or len({_value(graph, name).shape for name in found[1:5]}) > 1:
+        return
+    output = node.output[0]
+    attributes: dict[str, Any] = {"epsilon": float(_value(graph, epsilon))}
+    graph.remove_node(node.name)
+    if len(shape) == 2:  # channels are the last axis and the second at once
+        kind = "BatchNormalization"
+    else:
+        kind = "FusedBatchNormV3"
+        attributes |= {"is_training": 0, "data_format": "NHWC" if len(shape) == 4 else "NDHWC"}
+    graph.make_node(
+        kind, [x, gamma, beta, mean, variance], attr=attributes, outputs=[output], name=node.name,
+        shapes=[shape], dtypes=[dtype], skip_conversion=kind == "BatchNormalization",
+    )  # fmt: skip
+
+
+def _normalizations(graph: Any, node: Any) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Names of x, gamma, beta, mean, variance and epsilon where `node` is the last addition of a normalization."""
+    for scaled, shift in _operands(graph, node, "AddV2", "Add"):
+        for beta, shrunk in _operands(graph, _source(graph, shift), "Sub", swap=False):
+            for x, factor in _operands(graph, _source(graph, scaled), "Mul"):
+                for mean, same in _operands(graph, _source(graph, shrunk), "Mul"):
+                    for gamma, inverse in _operands(graph, _source(graph, factor), "Mul"):
+                        spread = _argument(graph, _source(graph, inverse), "Rsqrt")
+                        for variance, epsilon in _operands(graph, _source(graph, spread), "AddV2", "Add"):
+                            vectors = all(_is_vector(graph, name) for name in (gamma, beta, mean, variance))
+                            if same == factor and vectors and _is_scalar(graph, epsilon):
+                                yield x, gamma, beta, mean, variance, epsilon
+
+
+def _operands(graph: Any, node: Any, *types: str, swap: bool = True) -> list[tuple[str, str]]:
+    """The two inputs of a node of one of these types, in both orders where it may be swapped; else nothing."""
+    if node is None or node.type not in types or len(node.input) != 2:
+        return []
+    first, second = (_unwrapped(graph, name) for name in node.input)
+    return [(first, second), (second, first)] if swap else [(first, second)]
+
+
+def _argument(graph: Any, node: Any, kind: str) -> str | None:
+    return _unwrapped(graph, node.input[0]) if node is not None and node.type == kind else None
+
+
+def _source(graph: Any, name: str | None) -> Any:
+    return graph.get_node_by_output(name) if name else None
+
+
+def _unwrapped(graph: Any, name: str) -> str:
+    """The name of what a chain of nodes passes on: freezing leaves an Identity where a variable was read.
+
+    Keras gives vectors the rank of the image where its axis is not -1: (channels) to (1, 1, 1, channels).
+    """
+    node = graph.get_node_by_output(name)
+    while node is not None and (node.type == "Identity" or _is_lifted_vector(graph, node)):
+        name = node.input[0]
+        node = graph.get_node_by_output(name)
+    return name
+
+
+def _is_lifted_vector(graph: Any, node: Any) -> bool:
+    if node.type != "Reshape" or not node.inputs[1].is_const():
+        return False
+    *ones, last = _value(graph, node.input[1]).tolist()
+    return graph.get_shape(node.input[0]) == [last] and set(ones) <= {1}
+
+
+def _value(graph: Any, name: str) -> Array:
+    return np.asarray(graph.get_node_by_output(name).get_tensor_value(as_list=False))
+
+
+def _is_vector(graph: Any, name: str) -> bool:
+    node = graph.get_node_by_output(name)
+    return node is not None and node.is_const() and _value(graph, name).ndim == 1
+
+
+def _is_scalar(graph: Any, name: str) -> bool:
+    node = graph.get_node_by_output(name)
+    return node is not None and node.is_const() and _value(graph, name).size == 1
+
+
+def _padded_max_pool(graph: Any, node: Any) -> None:
+    """Zeros around a maximum: pad with what never wins, then let the border be no less than zero.
+
+    ONNX Runtime (1.31 and before) fuses a Pad into the MaxPool that follows, and forgets that it padded with zeros.
+    """
+    pad = _source(graph, _unwrapped(graph, node.input[0])) if node.type == "MaxPool" else None
+    if pad is None or not _is_zero_pad(graph, pad) or node.get_attr("padding").s != b"VALID":
+        return
+    pads = _value(graph, _unwrapped(graph, pad.input[1]))
+    shape, output = graph.get_shape(pad.input[0]), graph.get_shape(node.output[0])
+    if len(shape) != 4 or pads[[0, 3]].any() or min(shape[1:3]) < 1 or node.get_attr("data_format").s != b"NHWC":
+        return
+    sizes, strides = (list(node.get_attr(name).ints)[1:3] for name in ("ksize", "strides"))
+    if (pads[1:3] >= np.array(sizes)[:, None]).any():
+        return  # a window that lies in the padding alone, which ONNX does not allow
+    rows, columns = (
+        _touching(shape[axis + 1], pads[axis + 1], sizes[axis], strides[axis], output[axis + 1]) for axis in (0, 1)
+    )
+    border = np.where(rows[:, None] | columns[None, :], np.float32(0), np.float32(-np.inf))[None, :, :, None]
+    node.set_attr("padding", "EXPLICIT")
+    node.set_attr("explicit_paddings", pads.reshape(-1).tolist())
+    graph.replace_input(node, node.input[0], pad.input[0], 0)
+    floor = graph.make_const(f"{node.name}/border", border).output[0]
+    least = graph.insert_new_node_on_output("Maximum", node.output[0], name=f"{node.name}/with_zeros")
+    graph.replace_inputs(least, [node.output[0], floor])
+    least.skip_conversion = False
+    graph.copy_shape(node.output[0], least.output[0])
+    graph.copy_dtype(node.output[0], least.output[0])
+
+
+def _is_zero_pad(graph: Any, node: Any) -> bool:
+    if node.type not in ("Pad", "PadV2") or not _source(graph, _unwrapped(graph, node.input[1])).is_const():
+        return False
+    value = _unwrapped(graph, node.input[2]) if len(node.input) > 2 else None
+    is_float = graph.get_dtype(node.input[0]) == 1
+    return is_float and (value is None or (_is_scalar(graph, value) and float(_value(graph, value)) == 0))
+
+
+def _touching(size: int, pads: Array, window: int, stride: int, count: int) -> Array:
+    """Which of `count` windows along one axis reach into the padding."""
+    starts = np.arange(count) * stride - pads[0]
+    touching: Array = (starts < 0) | (starts + window > size)
+    return touching
