@@ -106,7 +106,11 @@ def softmax(input: KerasTensor, axis: int = -1) -> KerasTensor:
 @KERAS.op("Softmax", since=1)
 def softmax_1(input: KerasTensor, axis: int = 1) -> KerasTensor:
     """ONNX Softmax up to opset 12: over all dimensions from `axis` on."""
-    return ops.softmax(input, tuple(range(axis % max(len(input.shape), 1), len(input.shape))))
+    axes = tuple(range(axis % max(len(input.shape), 1), len(input.shape)))
+    if len(axes) == 1:
+        return ops.softmax(input, axes[0])
+    grown = ops.exp(ops.subtract(input, ops.max(input, axes, keepdims=True)))
+    return ops.divide(grown, ops.sum(grown, axes, keepdims=True))
 
 
 @KERAS.op("LogSoftmax", since=13, layout="axis")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras.integers import by_bits, is_uint64, refuse_uint64
 from exporters.onnx_to_keras.operand import Constant, Operand, number, tensor
 from exporters.onnx_to_keras.table import KERAS
 
@@ -56,21 +57,22 @@ def plus(x: Any, y: Any) -> KerasTensor:
 
 @KERAS.op("Add", since=7, layout="elementwise")
 def add(A: Operand, B: Operand) -> KerasTensor:
-    return plus(*_pair(A, B))
+    return by_bits(plus, A, B) if is_uint64(A) else plus(*_pair(A, B))
 
 
 @KERAS.op("Sub", since=7, layout="elementwise")
 def sub(A: Operand, B: Operand) -> KerasTensor:
-    return ops.subtract(*_pair(A, B))
+    return by_bits(ops.subtract, A, B) if is_uint64(A) else ops.subtract(*_pair(A, B))
 
 
 @KERAS.op("Mul", since=7, layout="elementwise")
 def mul(A: Operand, B: Operand) -> KerasTensor:
-    return ops.multiply(*_pair(A, B))
+    return by_bits(ops.multiply, A, B) if is_uint64(A) else ops.multiply(*_pair(A, B))
 
 
 @KERAS.op("Div", since=7, layout="elementwise")
 def div(A: Operand, B: Operand) -> KerasTensor:
+    refuse_uint64("Div", A)
     a, b = tensor(A), tensor(B)
     if "float" in a.dtype:
         return ops.divide(*_pair(A, B))
@@ -84,6 +86,7 @@ def div(A: Operand, B: Operand) -> KerasTensor:
 @KERAS.op("Pow", since=7, layout="elementwise")
 def power(X: Operand, Y: Operand) -> KerasTensor:
     """ONNX Pow: the result has the base's dtype, whatever the exponent's."""
+    refuse_uint64("Pow", X)
     dtype = X.dtype
     if isinstance(Y, Constant) and Y.is_scalar and "float" in dtype and Y.array.item() == 2.0:
         return ops.square(tensor(X))
@@ -97,6 +100,7 @@ def power(X: Operand, Y: Operand) -> KerasTensor:
 @KERAS.op("Mod", since=10, layout="elementwise")
 def mod(A: KerasTensor, B: KerasTensor, fmod: int = 0) -> KerasTensor:
     """ONNX Mod: the sign of the divisor (as Python), or with `fmod` that of the dividend (as C)."""
+    refuse_uint64("Mod", A)
     if fmod == 0:
         return ops.mod(A, B)
     remainder = ops.mod(ops.absolute(A), ops.absolute(B))
@@ -112,10 +116,14 @@ def prelu(X: Operand, slope: Operand) -> KerasTensor:
 
 @KERAS.op("Where", since=9, layout="elementwise")
 def where(condition: Operand, X: Operand, Y: Operand) -> KerasTensor:
-    return ops.where(tensor(condition), tensor(X), tensor(Y))
+    mark = tensor(condition)
+    if is_uint64(X):
+        return by_bits(lambda x, y: ops.where(mark, x, y), X, Y)
+    return ops.where(mark, tensor(X), tensor(Y))
 
 
 def _fold(function: Callable[[Any, Any], Any], operands: list[Operand]) -> KerasTensor:
+    refuse_uint64("Max or Min", *operands)
     result = tensor(operands[0])
     for other in operands[1:]:
         result = function(*_pair(result, other))
@@ -147,9 +155,9 @@ def clip(input: Operand, min: Operand | None = None, max: Operand | None = None)
     """ONNX Clip: where `min` exceeds `max`, the result is `max`."""
     result = tensor(input)
     if min is not None:
-        result = ops.maximum(*_pair(result, min))
+        result = maximum([result, min])
     if max is not None:
-        result = ops.minimum(*_pair(result, max))
+        result = minimum([result, max])
     return result
 
 

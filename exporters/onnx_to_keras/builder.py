@@ -16,7 +16,7 @@ from exporters.graph import clean, expand, layout, read
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
-from exporters.onnx_to_keras import sizes
+from exporters.onnx_to_keras import bias, sizes
 from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
@@ -43,11 +43,14 @@ def build(model: str | Path | onnx.ModelProto | ir.Model, dtype: str | None = No
 
 
 def prepare(model: ir.Model) -> ir.Model:
-    """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own."""
+    """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own.
+
+    Last, biases are put where layers have them.
+    """
     model = clean.clean(model)
     if KERAS.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: KERAS.lookup_node(node, within) is None))
-    return model
+    return bias.absorb(model)
 
 
 class Builder:
@@ -122,9 +125,18 @@ class Builder:
         result = row.function(*arguments, **keywords)
         results = [result] if row.outputs == 1 else result
         for value, item in zip(node.outputs[: used_outputs(node)], results, strict=False):
+            self._check_dtype(value, item, node)
             self.values[value] = item
             if order is not None and isinstance(item, KerasTensor):
                 self.orders[value] = order if len(item.shape) == order.rank else order.without(axes)
+
+    def _check_dtype(self, value: ir.Value, held: KerasTensor, node: ir.Node) -> None:
+        """Keras promotes some types on its own (uint64 to uint32): better no model than other numbers."""
+        if value.dtype in DTYPES and held.dtype != self.scope.float_dtype(DTYPES[value.dtype]):
+            raise UnsupportedOperator(
+                f"{node.op_type} of {DTYPES[value.dtype]}, which Keras makes {held.dtype}, has no Keras form",
+                hint=KERAS.advice,
+            )
 
     def _relabel(self, node: ir.Node, held: KerasTensor) -> None:
         """A Transpose moves nothing: the same tensor is its result, held in another order."""

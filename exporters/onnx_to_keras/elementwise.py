@@ -8,6 +8,7 @@ from typing import Any
 from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras.table import KERAS
+from toolkit.errors import UnsupportedOperator
 
 # ONNX operator -> since, the input's name, the operation
 UNARY: dict[str, tuple[int, str, Callable[[Any], Any]]] = {
@@ -60,9 +61,17 @@ def dropout_1(data: KerasTensor, ratio: float = 0.5, is_test: int = 0) -> KerasT
     return data
 
 
+def _inference(ratio: float, training_mode: bool) -> None:
+    if training_mode and ratio:
+        raise UnsupportedOperator(
+            "Dropout in training mode, which draws at random even at inference, has no Keras form"
+        )
+
+
 @KERAS.op("Dropout", since=12, layout="elementwise")
 def dropout(data: KerasTensor, ratio: float = 0.5, training_mode: bool = False, seed: int | None = None) -> KerasTensor:
-    """ONNX Dropout: a model that is rebuilt for inference drops nothing."""
+    """ONNX Dropout, which drops nothing at inference."""
+    _inference(ratio, training_mode)
     return data
 
 
@@ -80,4 +89,5 @@ def cast_like(input: KerasTensor, target_type: KerasTensor, saturate: int = 1, r
 def dropout_with_mask(
     data: KerasTensor, ratio: float = 0.5, training_mode: bool = False, seed: int | None = None
 ) -> tuple[KerasTensor, KerasTensor]:
+    _inference(ratio, training_mode)
     return data, ops.ones_like(data, dtype="bool")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras.operand import Length, Operand, Size, tensor
@@ -55,36 +56,44 @@ def pad(
     if mode == "constant":
         value = constant_value or 0.0
         return ops.pad(x, grow, constant_values=value if "float" in x.dtype else int(value))
-    if mode == "reflect":
-        return ops.pad(x, grow, mode="reflect")
     for axis, (before, after) in enumerate(grow):
-        x = _edged(x, axis, before, after, mode)
+        if before or after:
+            x = _edged(x, axis, before, after) if mode == "edge" else _continued(x, axis, before, after, mode)
     return x
 
 
-def _edged(x: KerasTensor, axis: int, before: int, after: int, mode: str) -> KerasTensor:
-    """Repeated edges, or for `wrap` what lies at the other end."""
+def _continued(x: KerasTensor, axis: int, before: int, after: int, mode: str) -> KerasTensor:
+    """`x` mirrored at its ends, or repeated behind them, as often as it takes."""
+    size = x.shape[axis]
+    if size is None:
+        if mode == "reflect":  # TensorFlow itself refuses more than once
+            return ops.pad(
+                x, [(before, after) if place == axis else (0, 0) for place in range(len(x.shape))], mode=mode
+            )
+        raise UnsupportedOperator(f"Pad with mode '{mode}' of an axis of unknown size has no Keras form")
+    places = np.arange(-before, size + after)
+    if mode == "reflect":
+        places %= max(2 * (size - 1), 1)
+        places = np.where(places >= size, 2 * (size - 1) - places, places)
+    return ops.take(x, (places % size).tolist(), axis)
+
+
+def _edged(x: KerasTensor, axis: int, before: int, after: int) -> KerasTensor:
+    """`x` with its edges repeated."""
 
     def cut(start: int | None, end: int | None) -> KerasTensor:
         key: list[Any] = [slice(None)] * len(x.shape)
         key[axis] = slice(start, end)
         return x[tuple(key)]
 
-    if mode == "wrap":
-        head, tail = cut(-before, None), cut(0, after)
-    else:
-        head, tail = ops.repeat(cut(0, 1), max(before, 1), axis), ops.repeat(cut(-1, None), max(after, 1), axis)
-    parts = ([head] if before else []) + [x] + ([tail] if after else [])
-    return ops.concatenate(parts, axis) if len(parts) > 1 else x
+    head, tail = ops.repeat(cut(0, 1), max(before, 1), axis), ops.repeat(cut(-1, None), max(after, 1), axis)
+    return ops.concatenate(([head] if before else []) + [x] + ([tail] if after else []), axis)
 
 
 @KERAS.op("Pad", since=2)
 def pad_2(data: KerasTensor, pads: list[int], mode: str = "constant", value: float = 0.0) -> KerasTensor:
     """ONNX Pad up to opset 10, whose amounts and value are attributes."""
-    if mode != "constant" or value == 0.0:
-        return pad(data, pads, mode=mode)
-    around = list(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
-    return ops.pad(data, around, constant_values=value)
+    return pad(data, pads, value, mode=mode)
 
 
 @KERAS.op("Tile", since=6)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import integers
 from exporters.onnx_to_keras.arithmetic import add
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
 from exporters.onnx_to_keras.table import KERAS
@@ -26,11 +27,16 @@ def gemm(
 ) -> KerasTensor:
     """ONNX Gemm: `alpha * A' @ B' + beta * C`; with both factors 1 and constant weights it is a Dense layer."""
     left = ops.transpose(tensor(A)) if transA else tensor(A)
-    if isinstance(B, Constant) and (C is None or isinstance(C, Constant)) and alpha == beta == 1.0:
+    if (
+        isinstance(B, Constant)
+        and "float" in B.dtype
+        and (C is None or isinstance(C, Constant))
+        and alpha == beta == 1.0
+    ):
         kernel = B.array.T if transB else B.array
         if C is None or C.shape in ((kernel.shape[1],), (1, kernel.shape[1])):
             return dense(left, B, kernel, None if C is None else C.array.reshape(-1))
-    product = ops.matmul(left, ops.transpose(tensor(B)) if transB else tensor(B))
+    product = matmul(left, ops.transpose(tensor(B)) if transB else tensor(B))
     product = product if alpha == 1.0 else ops.multiply(product, alpha)
     if C is None:
         return product
@@ -53,10 +59,11 @@ def gemm_1(
 
 
 @KERAS.op("MatMul", since=1)
-def matmul(A: Operand, B: Operand) -> KerasTensor:
+def matmul(A: Operand, B: Operand, bias: Constant | None = None) -> KerasTensor:
+    """ONNX MatMul: with a constant matrix a Dense layer, which has the bias that `bias.absorb` found behind it."""
     if isinstance(B, Constant) and B.array.ndim == 2 and len(A.shape) >= 2 and "float" in B.dtype:
-        return dense(tensor(A), B, B.array, None)
-    return ops.matmul(tensor(A), tensor(B))
+        return dense(tensor(A), B, B.array, None if bias is None else bias.array)
+    return ops.matmul(tensor(A), tensor(B)) if "float" in A.dtype else integers.product(tensor(A), tensor(B))
 
 
 def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras.integers import BITS, by_bits, is_uint64, refuse_uint64
 from exporters.onnx_to_keras.table import KERAS
 
 
@@ -54,27 +55,35 @@ def logical_not(X: KerasTensor) -> KerasTensor:
 
 @KERAS.op("BitwiseAnd", since=18, layout="elementwise")
 def bitwise_and(A: KerasTensor, B: KerasTensor) -> KerasTensor:
-    return ops.bitwise_and(A, B)
+    return by_bits(ops.bitwise_and, A, B) if is_uint64(A) else ops.bitwise_and(A, B)
 
 
 @KERAS.op("BitwiseOr", since=18, layout="elementwise")
 def bitwise_or(A: KerasTensor, B: KerasTensor) -> KerasTensor:
-    return ops.bitwise_or(A, B)
+    return by_bits(ops.bitwise_or, A, B) if is_uint64(A) else ops.bitwise_or(A, B)
 
 
 @KERAS.op("BitwiseXor", since=18, layout="elementwise")
 def bitwise_xor(A: KerasTensor, B: KerasTensor) -> KerasTensor:
-    return ops.bitwise_xor(A, B)
+    return by_bits(ops.bitwise_xor, A, B) if is_uint64(A) else ops.bitwise_xor(A, B)
 
 
 @KERAS.op("BitwiseNot", since=18, layout="elementwise")
 def bitwise_not(X: KerasTensor) -> KerasTensor:
-    return ops.bitwise_not(X)
+    return by_bits(ops.bitwise_not, X) if is_uint64(X) else ops.bitwise_not(X)
 
 
 @KERAS.op("BitShift", since=11, layout="elementwise")
 def bit_shift(X: KerasTensor, Y: KerasTensor, direction: str) -> KerasTensor:
-    return ops.left_shift(X, Y) if direction == "LEFT" else ops.right_shift(X, Y)
+    """ONNX BitShift: all bits are gone after a shift by the width or more, or by a negative amount; the sign stays."""
+    refuse_uint64("BitShift", X)
+    beyond = ops.logical_or(ops.less(Y, 0), ops.greater_equal(Y, BITS[X.dtype]))
+    amount = ops.where(beyond, ops.zeros_like(Y), Y)
+    if direction == "LEFT":
+        return ops.where(beyond, ops.zeros_like(X), ops.left_shift(X, amount))
+    # what is left of a number after all its bits: its sign
+    sign = ops.negative(ops.cast(ops.less(X, 0), X.dtype)) if X.dtype.startswith("int") else ops.zeros_like(X)
+    return ops.where(beyond, sign, ops.right_shift(X, amount))
 
 
 @KERAS.op("IsNaN", since=9, layout="elementwise")

@@ -63,8 +63,19 @@ def batch_normalization_7(
     momentum: float = 0.9,
     spatial: int = 1,
 ) -> KerasTensor:
-    """ONNX BatchNormalization up to opset 8, with one mean and variance per channel."""
+    """ONNX BatchNormalization up to opset 8: `spatial=0` has one mean and variance per element."""
+    if not spatial and len(X.shape) > 2:
+        return _per_element(X, scale, B, mean, var, epsilon)
     return batch_normalization(X, scale, B, mean, var, epsilon, momentum)
+
+
+def _per_element(
+    x: KerasTensor, scale: Operand, bias: Operand, mean: Operand, var: Operand, epsilon: float
+) -> KerasTensor:
+    """The parameters have ONNX's order (channels, *spatial); `x` has its channels last."""
+    gamma, beta, center, spread = (ops.moveaxis(tensor(value), 0, -1) for value in (scale, bias, mean, var))
+    normal = ops.multiply(ops.subtract(x, center), ops.rsqrt(ops.add(spread, epsilon)))
+    return plus(ops.multiply(normal, gamma), beta)
 
 
 def _by_operations(

@@ -14,9 +14,14 @@ from toolkit.errors import UnsupportedOperator
 def _reduced(
     operation: Callable[..., Any], data: KerasTensor, axes: list[int] | None, keepdims: int, noop: int
 ) -> KerasTensor:
+    # integers are exact in int64, and nearly so in float64 where there is a root, a logarithm or a quotient
+    exact = operation in (ops.sum, ops.max, ops.min, ops.prod, _sum_square)
+    x = data if "float" in data.dtype or exact else ops.cast(data, "float64")
+    x = ops.cast(data, "int64") if data.dtype == "uint64" and operation in (ops.sum, ops.prod, _sum_square) else x
     if not axes and noop:
-        return data
-    return ops.cast(operation(data, axis=tuple(axes) if axes else None, keepdims=bool(keepdims)), data.dtype)
+        # nothing is summed up: of an axis of size 1, only what is done to each element is left
+        return ops.cast(operation(ops.expand_dims(x, -1), axis=-1), data.dtype)
+    return ops.cast(operation(x, axis=tuple(axes) if axes else None, keepdims=bool(keepdims)), data.dtype)
 
 
 def _sum_square(data: KerasTensor, **options: Any) -> KerasTensor:
@@ -74,12 +79,19 @@ def arg_min(data: KerasTensor, axis: int = 0, keepdims: int = 1, select_last_ind
     return _extreme(ops.argmin, data, axis, keepdims, select_last_index)
 
 
+def _delayed(x: KerasTensor, axis: int) -> KerasTensor:
+    """`x` one place further along `axis`, a zero in front: subtracting would make NaN of infinities."""
+    everything = [slice(None)] * len(x.shape)
+    everything[axis] = slice(None, -1)
+    return ops.pad(x[tuple(everything)], [(int(place == axis), 0) for place in range(len(x.shape))])
+
+
 @KERAS.op("CumSum", since=11, layout="axis")
 def cum_sum(x: KerasTensor, axis: int, exclusive: int = 0, reverse: int = 0) -> KerasTensor:
     """ONNX CumSum: `exclusive` leaves an element out of its own sum, `reverse` sums from the end."""
     ahead = ops.flip(x, axis) if reverse else x
     total = ops.cast(ops.cumsum(ahead, axis), x.dtype)
-    total = ops.subtract(total, ahead) if exclusive else total
+    total = _delayed(total, axis % len(x.shape)) if exclusive else total
     return ops.flip(total, axis) if reverse else total
 
 
@@ -90,6 +102,8 @@ def top_k(X: KerasTensor, K: int, axis: int = -1, largest: int = 1, sorted: int 
     if largest:
         values, places = ops.top_k(moved, K)
     else:
-        values, places = ops.top_k(ops.negative(moved), K)
-        values = ops.negative(values)
+        # -x turns the order around, and for integers ~x, which has no smallest number without a counterpart
+        turn = ops.negative if "float" in X.dtype else ops.bitwise_not
+        values, places = ops.top_k(turn(moved), K)
+        values = turn(values)
     return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(places, -1, axis), "int64")

@@ -92,7 +92,7 @@ def resize(
             common = min(factors) if keep_aspect_ratio_policy == "not_larger" else max(factors)
             factors = [common] * len(factors)
             lengths = [math.floor(common * size + 0.5) for size in shape]
-    x = X
+    x = X if mode == "nearest" or "float" in X.dtype else ops.cast(X, "float32")
     for axis, size, length, factor in zip(places, shape, lengths, factors, strict=True):
         if factor == 1.0:
             continue
@@ -105,7 +105,7 @@ def resize(
         else:
             weights = matrix(at, size, factor, mode, cubic_coeff_a, exclude_outside, antialias and factor < 1)
             x = _weighted(x, weights, held[axis])
-    return x
+    return ops.cast(x, X.dtype)
 
 
 def _selected(x: KerasTensor, index: list[int], axis: int, size: int) -> KerasTensor:

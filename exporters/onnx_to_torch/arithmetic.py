@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from exporters.onnx_to_torch.integers import ordered, unordered, wide
+from exporters.onnx_to_torch.integers import divided, ordered, unordered, wide
 from exporters.onnx_to_torch.table import TORCH
 
 
@@ -34,7 +34,7 @@ def mul(A: Tensor, B: Tensor) -> Tensor:
 def div(A: Tensor, B: Tensor) -> Tensor:
     if A.is_floating_point():
         return A / B
-    return torch.div(wide(A), wide(B), rounding_mode="trunc").to(A.dtype)
+    return divided(A, B).to(A.dtype)
 
 
 @TORCH.op("Add", since=1)
@@ -68,6 +68,8 @@ def power(X: Tensor, Y: Tensor) -> Tensor:
 @TORCH.op("Mod", since=10)
 def mod(A: Tensor, B: Tensor, fmod: int = 0) -> Tensor:
     """ONNX Mod: the sign of the divisor (as Python), or with `fmod` that of the dividend (as C)."""
+    if A.dtype == torch.uint64:
+        return (wide(A) - divided(A, B) * wide(B)).to(A.dtype)
     if fmod == 1:
         return torch.fmod(wide(A), wide(B)).to(A.dtype)
     return torch.remainder(wide(A), wide(B)).to(A.dtype)

@@ -17,8 +17,9 @@ from exporters.graph import clean, expand, read
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import identifier
 from exporters.onnx_to_torch import convert
-from exporters.onnx_to_torch.dtypes import dtype_of, tensor_of
+from exporters.onnx_to_torch.dtypes import NARROW, dtype_of, tensor_of
 from exporters.onnx_to_torch.elementwise import cast_like
+from exporters.onnx_to_torch.integers import clamped, wrapped
 from exporters.onnx_to_torch.operators import TORCH
 from exporters.onnx_to_torch.weights import Weights
 
@@ -41,6 +42,8 @@ PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
 
 # Operators with subgraphs: how many inputs come before the list of values that a body carries along.
 LEADING_INPUTS = {"If": 1, "Loop": 2, "Scan": 0}
+# What makes integers of four or two bits: how it treats those that do not fit.
+NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrapped, "QuantizeLinear": clamped}
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
@@ -141,7 +144,11 @@ class Builder:
         keywords = self._attributes(node, parameters)
         if "outputs" in parameters:
             keywords["outputs"] = len(node.outputs)
-        return self.graph.call_function(row.function, self._inputs(node, row), keywords)
+        result = self.graph.call_function(row.function, self._inputs(node, row), keywords)
+        kind = node.outputs[0].dtype
+        if kind in NARROW and node.op_type in NARROWING:
+            return self.graph.call_function(NARROWING[node.op_type], (result, *NARROW[kind]))
+        return result
 
     def _inputs(self, node: ir.Node, row: Operator) -> tuple[Any, ...]:
         parameters = list(row.parameters.values())

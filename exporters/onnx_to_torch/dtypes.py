@@ -28,9 +28,19 @@ DTYPES = {
     ir.DataType.FLOAT8E4M3FNUZ: torch.float8_e4m3fnuz,
     ir.DataType.FLOAT8E5M2: torch.float8_e5m2,
     ir.DataType.FLOAT8E5M2FNUZ: torch.float8_e5m2fnuz,
-    # torch has no integers of four bits: they are held in eight
+    # torch has no integers of four or two bits: they are held in eight
     ir.DataType.INT4: torch.int8,
     ir.DataType.UINT4: torch.uint8,
+    ir.DataType.INT2: torch.int8,
+    ir.DataType.UINT2: torch.uint8,
+}
+
+# Integers held in a wider dtype: their bits, and the smallest one.
+NARROW = {
+    ir.DataType.INT4: (4, -8),
+    ir.DataType.UINT4: (4, 0),
+    ir.DataType.INT2: (2, -2),
+    ir.DataType.UINT2: (2, 0),
 }
 
 # NumPy has no name of its own for these; their bits travel as integers of the same width.
@@ -52,6 +62,6 @@ def tensor_of(tensor: ir.TensorProtocol) -> torch.Tensor:
     array = np.array(tensor.numpy(), copy=True, order="C")
     if dtype in _BITS:
         return torch.from_numpy(array.view(_BITS[dtype])).view(dtype)
-    if tensor.dtype in (ir.DataType.INT4, ir.DataType.UINT4):
-        array = array.astype(np.int8 if tensor.dtype == ir.DataType.INT4 else np.uint8)
+    if tensor.dtype in NARROW:
+        array = array.astype(np.int8 if NARROW[tensor.dtype][1] else np.uint8)
     return torch.from_numpy(array)

@@ -155,10 +155,31 @@ def dropout_with_mask(
     return data, kept
 
 
+def _largest(dtype: torch.dtype) -> float:
+    """The largest number of a float8 type, 0 for all other types."""
+    if dtype == torch.float8_e4m3fn:
+        return 448.0
+    if dtype == torch.float8_e4m3fnuz:
+        return 240.0
+    return 57344.0 if dtype == torch.float8_e5m2 or dtype == torch.float8_e5m2fnuz else 0.0  # noqa: PLR1714 - TorchScript
+
+
+def converted(x: Tensor, dtype: torch.dtype, saturate: int) -> Tensor:
+    """`x` as `dtype`; beyond the range of a float8 type lies its largest number, or else infinity or NaN."""
+    largest = _largest(dtype)
+    if largest == 0.0 or x.dtype == dtype:
+        return x.to(dtype)
+    if saturate == 1:
+        return torch.clamp(x.to(torch.float32), -largest, largest).to(dtype)
+    if dtype == torch.float8_e4m3fn:  # torch saturates this one by itself; 464 is halfway to the next step
+        x = torch.where(torch.abs(x) > 464.0, torch.full_like(x, float("nan")), x)
+    return x.to(dtype)
+
+
 @TORCH.op("Cast", since=6)
 def cast(input: Tensor, to: torch.dtype, saturate: int = 1, round_mode: str = "up") -> Tensor:
     """ONNX Cast. To float32, the builder calls `cast_like` with a weight, so that `module.double()` is followed."""
-    return input.to(to)
+    return converted(input, to, saturate)
 
 
 @TORCH.op("BitCast", since=26)
@@ -168,4 +189,4 @@ def bit_cast(input: Tensor, to: torch.dtype) -> Tensor:
 
 @TORCH.op("CastLike", since=15)
 def cast_like(input: Tensor, target_type: Tensor, saturate: int = 1, round_mode: str = "up") -> Tensor:
-    return input.to(target_type.dtype)
+    return converted(input, target_type.dtype, saturate)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from exporters.onnx_to_torch.convolution import conv_integer, matmul_integer
+from exporters.onnx_to_torch.elementwise import converted
 from exporters.onnx_to_torch.table import TORCH
 
 
@@ -57,7 +58,7 @@ def quantize_linear(
         dtype = y_zero_point.dtype
     scaled = x.to(y_scale.dtype) / _along(y_scale, x, axis, block_size)
     if torch.empty([0], dtype=dtype).is_floating_point():  # TorchScript: a dtype is a number
-        return scaled.to(dtype)
+        return converted(scaled, dtype, saturate)
     if y_zero_point is not None:
         point = _along(y_zero_point, x, axis, block_size).to(torch.int32)
         return _to_integers(torch.round(scaled.to(torch.float64)) + point, dtype)

@@ -102,6 +102,8 @@ def reduce_log_sum_exp(
     places = _places(data, axes, noop_with_empty_axes)
     if len(places) == 0:
         return data
+    if not data.is_floating_point():
+        return torch.logsumexp(data.to(torch.float64), places, keepdim=keepdims == 1).to(data.dtype)
     return torch.logsumexp(data, places, keepdim=keepdims == 1).to(data.dtype)
 
 
@@ -125,7 +127,7 @@ def arg_min(data: Tensor, axis: int = 0, keepdims: int = 1, select_last_index: i
 def cum_sum(x: Tensor, axis: int, exclusive: int = 0, reverse: int = 0) -> Tensor:
     """ONNX CumSum: `exclusive` leaves an element out of its own sum, `reverse` sums from the end."""
     ahead = x.flip([axis]) if reverse == 1 else x
-    total = torch.cumsum(ahead, axis).to(x.dtype)
+    total = torch.cumsum(wide(ahead), axis).to(x.dtype)
     if exclusive == 1:
         total = torch.cat([torch.zeros_like(total.narrow(axis, 0, 1)), total.narrow(axis, 0, x.shape[axis] - 1)], axis)
     return total.flip([axis]) if reverse == 1 else total

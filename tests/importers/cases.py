@@ -13,6 +13,9 @@ import onnx
 CACHE = Path(__file__).parents[2] / ".pytest_cache" / f"onnx-node-cases-{onnx.__version__}.pickle"
 
 
+SAMPLED = 6  # of so many node cases, pytest runs one; the benchmark runs all
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -32,6 +35,27 @@ def node_cases() -> list[Case]:
         _collect()
     rows = pickle.loads(CACHE.read_bytes())
     return [Case(name, onnx.ModelProto.FromString(model), data, rtol, atol) for name, model, data, rtol, atol in rows]
+
+
+def selected(arguments: list[str]) -> list[Case]:
+    """The node cases; those of `sample` after `--sample`, the traps after `--traps`, or those whose names hold a part."""
+    if arguments == ["--traps"]:
+        from tests.importers import traps
+
+        return traps.cases()
+    if arguments == ["--sample"]:
+        return sample(node_cases())
+    return [case for case in node_cases() if not arguments or any(part in case.name for part in arguments)]
+
+
+def sample(cases: list[Case]) -> list[Case]:
+    """The same cases each time: every operator's first, plain and expanded, and one of `SAMPLED`."""
+    firsts: dict[tuple[str, bool], Case] = {}
+    for case in cases:
+        for operator in case.operators:
+            firsts.setdefault((operator, "_expanded" in case.name), case)
+    chosen = {case.name for case in firsts.values()} | {case.name for case in cases[::SAMPLED]}
+    return [case for case in cases if case.name in chosen]
 
 
 def _collect() -> None:

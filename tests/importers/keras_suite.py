@@ -1,7 +1,7 @@
 """Run ONNX's node cases through the Keras importer; prints JSON, and keeps some .h5 files to be reloaded elsewhere.
 
 A process of its own, so that torch and TensorFlow never meet:
-`python tests/importers/keras_suite.py [--h5 FOLDER] [NAME-PART ...]`. Inputs that a Keras model must know when it is
+`python tests/importers/keras_suite.py [--h5 FOLDER] [--sample | --traps | NAME-PART ...]`. Inputs that a Keras model must know when it is
 built (shapes, axes, sizes of a split) are given to it as initializers, with the values that the case feeds.
 """
 
@@ -29,11 +29,11 @@ from exporters import onnx_to_keras  # noqa: E402
 from exporters.onnx_to_keras import hdf5  # noqa: E402
 from exporters.onnx_to_keras.operand import Operand  # noqa: E402
 from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
-from tests.importers.cases import Case, node_cases  # noqa: E402
+from tests.importers.cases import Case, selected  # noqa: E402
 from tests.importers.compare import as_array, difference  # noqa: E402
 
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand])
-H5_EVERY = 8  # each so many passing cases, one is written to be reloaded
+H5_EVERY = 4  # each so many passing cases, one is written to be reloaded
 # Weights that must be constants for the operator to be a layer
 WEIGHTS = {"ConvTranspose": (1, 2), "GroupNormalization": (1, 2), "LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3)}
 
@@ -92,20 +92,18 @@ def result(case: Case, folder: Path | None, count: int) -> str:
     except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
         lines = [line for line in str(error).splitlines() if line.strip()]
         text = next((line for line in lines if "rror" in line), lines[0] if lines else "")
-        return f"{type(error).__name__}: {text.strip()[:160]}"
+        return f"{type(error).__name__}: {text.strip()[:400]}"
     return "ok"
 
 
-def main(parts: list[str]) -> None:
-    folder = Path(parts[1]) if parts[:1] == ["--h5"] else None
-    parts = parts[2:] if folder else parts
+def main(arguments: list[str]) -> None:
+    folder = Path(arguments[1]) if arguments[:1] == ["--h5"] else None
     rows: dict[str, Any] = {}
     passed = 0
-    for case in node_cases():
-        if not parts or any(part in case.name for part in parts):
-            found = result(case, folder, passed)
-            passed += found == "ok"
-            rows[case.name] = {"model": found, "operators": sorted(case.operators)}
+    for case in selected(arguments[2:] if folder else arguments):
+        found = result(case, folder, passed)
+        passed += found == "ok"
+        rows[case.name] = {"model": found, "operators": sorted(case.operators)}
     json.dump(rows, sys.stdout, indent=1)
 
 

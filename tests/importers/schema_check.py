@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from exporters.graph.operator_table import Operator, OperatorTable
 
-# What a builder adds of its own: the number of outputs, of carried values, and the input's shape.
-OURS = {"outputs", "carried", "source_shape"}
+# What a builder adds of its own: the number of outputs, of carried values, the input's shape, and a bias found behind.
+OURS = {"outputs", "carried", "source_shape", "bias"}
 LEGACY = {"consumed_inputs"}
 DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype"}
 # Defaults that the schemas state in words only, or that stand in a neighbouring version.

@@ -25,11 +25,11 @@ def script(name: str, *arguments: str) -> Any:
 
 @cache
 def results(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every case's outcome in all three columns; a sample of `.h5` files is left in `folder`. Both suites at once."""
+    """The sampled cases' outcomes in all three columns; some `.h5` files are left in `folder`. Both suites at once."""
     node_cases()  # once, before two processes would collect them side by side
     with ThreadPoolExecutor(2) as pool:
-        torch = pool.submit(script, "torch_suite.py")
-        keras = pool.submit(script, "keras_suite.py", "--h5", str(folder))
+        torch = pool.submit(script, "torch_suite.py", "--sample")
+        keras = pool.submit(script, "keras_suite.py", "--h5", str(folder), "--sample")
     return {name: row | keras.result()[name] for name, row in torch.result().items()}
 
 

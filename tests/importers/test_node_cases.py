@@ -1,6 +1,7 @@
 """ONNX's own node cases: what passes must go on passing, what does not is in exceptions.json with its reason.
 
-The complete run with its table is `python tests/importers/sweep.py`; each suite runs in a process of its own.
+Here a fixed sample of them is run (`cases.sample`: every operator, and one case of six); the complete run with its table
+is `make onnx-suite`. Each suite runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("column", ["eager", "scripted", "model"])
 def test_node_cases(column: str, folder: Path) -> None:
     rows = results(folder)
-    assert len(rows) > 1800
+    assert len(rows) > 500
     assert surprises(rows, column) == []
 
 
@@ -52,7 +53,7 @@ def test_a_sample_of_h5_files_reloads_where_only_keras_is_known(folder: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads(done.stdout)
-    assert len(rows) > 100
+    assert len(rows) > 50
     assert [name for name, right in rows.items() if not right] == []
 
 

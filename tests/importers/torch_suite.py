@@ -1,6 +1,6 @@
 """Run ONNX's node cases through the PyTorch importer, eager and scripted-saved-reloaded; prints JSON.
 
-A process of its own, so that torch and TensorFlow never meet: `python tests/importers/torch_suite.py [NAME-PART ...]`.
+A process of its own, so that torch and TensorFlow never meet: `python tests/importers/torch_suite.py [--sample | --traps | NAME-PART ...]`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from exporters import onnx_to_torch
 from exporters.graph.clean import clean
 from exporters.graph.read import read
 from exporters.onnx_to_torch.operators import TORCH
-from tests.importers.cases import Case, node_cases
+from tests.importers.cases import Case, selected
 from tests.importers.compare import as_array, difference
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ BITS = {torch.bfloat16: (torch.int16, ml_dtypes.bfloat16), torch.float8_e4m3fn: 
         torch.float8_e4m3fnuz: (torch.uint8, ml_dtypes.float8_e4m3fnuz),
         torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz)}  # fmt: skip
 TORCH_BITS = {np.dtype(array): (bits, dtype) for dtype, (bits, array) in BITS.items()}
-NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8}
+NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8,
+          np.dtype(ml_dtypes.int2): np.int8, np.dtype(ml_dtypes.uint2): np.uint8}  # fmt: skip
 
 
 def to_torch(value: Any) -> Any:
@@ -85,7 +86,7 @@ def attempt(function: Any, *arguments: Any) -> tuple[Any, str]:
     except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
         lines = [line for line in str(error).splitlines() if line.strip()]
         text = next((line for line in lines if "Error" in line), lines[0] if lines else "")
-        return None, f"{type(error).__name__}: {text.strip()[:160]}"
+        return None, f"{type(error).__name__}: {text.strip()[:400]}"
 
 
 def scripted(module: torch.nn.Module) -> Any:
@@ -116,12 +117,11 @@ def covered(model: onnx.ModelProto) -> bool:
         return False
 
 
-def main(parts: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    cases = [case for case in node_cases() if not parts or any(part in case.name for part in parts)]
-    rows = {case.name: results(case) | {"operators": sorted(case.operators)} for case in cases}
+    rows = {case.name: results(case) | {"operators": sorted(case.operators)} for case in selected(arguments)}
     json.dump(rows, sys.stdout, indent=1)
 
 
