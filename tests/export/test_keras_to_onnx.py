@@ -17,9 +17,11 @@ import pytest
 
 from exporters.options import ExportOptions
 from exporters.sources import source as sources
+from toolkit import bundle
 from toolkit.errors import ExportFailed
 from toolkit.verification.plan import Batch
 from toolkit.verification.sides import open_file, open_source
+from toolkit.verification.verifier import Settings
 
 Array = np.ndarray[Any, Any]
 
@@ -165,8 +167,9 @@ build_simple_rnn = stack((6, 5), lambda: L.SimpleRNN(4, activation="relu"))
 build_bidirectional = stack((6, 5), lambda: L.Bidirectional(L.GRU(4)))
 build_convolutional_lstm = stack((3, 5, 5, 2), lambda: L.ConvLSTM2D(3, 3, padding="same"))
 build_batch_normalization = stack((8, 8, 3), lambda: L.Conv2D(4, 3), lambda: L.BatchNormalization(),
-                                  lambda: L.ReLU(6.0), lambda: L.DepthwiseConv2D(3), lambda: L.BatchNormalization(axis=3),
-                                  lambda: L.Conv2D(4, 1), lambda: L.BatchNormalization(momentum=0.9),
+                                  lambda: L.ReLU(6.0), lambda: L.DepthwiseConv2D(3),
+                                  lambda: L.BatchNormalization(axis=3),
+                                  lambda: L.Conv2D(4, 1), lambda: L.BatchNormalization(scale=False),
                                   lambda: L.Conv2D(4, 1), lambda: L.BatchNormalization(epsilon=0.1),
                                   lambda: L.Flatten(), lambda: L.BatchNormalization())
 build_batch_normalization_odd = stack((8, 8, 3), lambda: L.BatchNormalization(scale=False),
@@ -203,7 +206,7 @@ class Exporter:
     """Opens sources in the TensorFlow worker, writes them, and runs both sides."""
 
     def __init__(self, pool: Any, folder: Path) -> None:
-        self._pool, self._folder = pool, folder
+        self._pool, self.folder = pool, folder
         self._written: dict[str, Written] = {}
 
     def __getitem__(self, name: str) -> Written:
@@ -213,9 +216,9 @@ class Exporter:
 
     def write(self, name: str) -> tuple[Any, Path, Mapping[str, Any]]:
         framework = "tensorflow" if name in ("module", *REFUSED) else "keras"
-        source = sources.resolve(f"onnx_zoo:build_{name}", framework=framework, search=[str(self._folder)])
+        source = sources.resolve(f"onnx_zoo:build_{name}", framework=framework, search=[str(self.folder)])
         side = open_source(self._pool, source)
-        path = self._folder / f"{name}.onnx"
+        path = self.folder / f"{name}.onnx"
         params = {"handle": side.handle, "to": "onnx", "strategy": "tf2onnx", "path": str(path)}
         return side, path, side.worker.call("exporters.tasks:write", {**params, "options": ExportOptions().to_json()})
 
@@ -323,3 +326,11 @@ def test_only_operator_sets_that_are_used_are_declared(exported: Exporter) -> No
     model = onnx.load(exported["activations"].path)
     assert [(item.domain, item.version) for item in model.opset_import] == [("", 18)]
     assert model.ir_version <= 10
+
+
+def test_a_loop_has_a_truth_in_float64(exported: Exporter, pool: Any, tmp_path: Path) -> None:
+    """TensorFlow refuses two functions of one name: the float64 body of a loop beside the one that was exported."""
+    source = sources.resolve("onnx_zoo:build_gru", framework="keras", search=[str(exported.folder)])
+    settings = Settings(count=32, latency=False)
+    made = bundle.carry_out(pool, bundle.Request(source, ("onnx",), tmp_path / "out", ExportOptions(), settings))
+    assert made.report.passed

@@ -38,8 +38,12 @@ def _batch_normalization(graph: Any, node: Any) -> None:
         return
     x, gamma, beta, mean, variance, epsilon = found
     shape, dtype = graph.get_shape(x), graph.get_dtype(x)
-    if shape is None or len(shape) not in (2, 4, 5) or len({_value(graph, name).shape for name in found[1:5]}) > 1:
+    if shape is None or len(shape) not in (2, 4, 5):
         return
+    if len({_value(graph, name).shape for name in (gamma or beta, beta, mean, variance)}) > 1:
+        return
+    if gamma is None:
+        gamma = graph.make_const(f"{node.name}/gamma", np.ones_like(_value(graph, beta))).output[0]
     output = node.output[0]
     attributes: dict[str, Any] = {"epsilon": float(_value(graph, epsilon))}
     graph.remove_node(node.name)
@@ -54,18 +58,25 @@ def _batch_normalization(graph: Any, node: Any) -> None:
     )  # fmt: skip
 
 
-def _normalizations(graph: Any, node: Any) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Names of x, gamma, beta, mean, variance and epsilon where `node` is the last addition of a normalization."""
+def _normalizations(graph: Any, node: Any) -> Iterator[tuple[str, str | None, str, str, str, str]]:
+    """Names of x, gamma (if there is one), beta, mean, variance and epsilon where `node` ends a normalization."""
     for scaled, shift in _operands(graph, node, "AddV2", "Add"):
         for beta, shrunk in _operands(graph, _source(graph, shift), "Sub", swap=False):
             for x, factor in _operands(graph, _source(graph, scaled), "Mul"):
                 for mean, same in _operands(graph, _source(graph, shrunk), "Mul"):
-                    for gamma, inverse in _operands(graph, _source(graph, factor), "Mul"):
-                        spread = _argument(graph, _source(graph, inverse), "Rsqrt")
-                        for variance, epsilon in _operands(graph, _source(graph, spread), "AddV2", "Add"):
-                            vectors = all(_is_vector(graph, name) for name in (gamma, beta, mean, variance))
-                            if same == factor and vectors and _is_scalar(graph, epsilon):
-                                yield x, gamma, beta, mean, variance, epsilon
+                    for gamma, variance, epsilon in _factors(graph, factor):
+                        vectors = all(_is_vector(graph, name) for name in (gamma or beta, beta, mean, variance))
+                        if same == factor and vectors and _is_scalar(graph, epsilon):
+                            yield x, gamma, beta, mean, variance, epsilon
+
+
+def _factors(graph: Any, name: str) -> Iterator[tuple[str | None, str, str]]:
+    """Names of gamma, variance and epsilon where `name` is rsqrt(variance + epsilon) * gamma, or without gamma."""
+    products: list[tuple[str | None, str]] = [(None, name), *_operands(graph, _source(graph, name), "Mul")]
+    for gamma, inverse in products:
+        spread = _argument(graph, _source(graph, inverse), "Rsqrt")
+        for variance, epsilon in _operands(graph, _source(graph, spread), "AddV2", "Add"):
+            yield gamma, variance, epsilon
 
 
 def _operands(graph: Any, node: Any, *types: str, swap: bool = True) -> list[tuple[str, str]]:
