@@ -48,13 +48,14 @@ def is_plain(model: Any) -> bool:
 
     if not isinstance(model, Functional | Sequential):
         return False
-    return all(module.startswith("keras.") or module == "builtins" for module in _modules(model.get_config()))
+    return all(module.partition(".")[0] in ("keras", "builtins") for module in _modules(model.get_config()))
 
 
 def _modules(config: Any) -> Iterator[str]:
     """Every module that a configuration names for a class; one that Keras could not place counts as the user's."""
     if isinstance(config, dict):
-        if "class_name" in config and "config" in config:
+        # Names such as __keras_tensor__ mark values, not classes.
+        if "class_name" in config and "config" in config and not str(config["class_name"]).startswith("__"):
             yield "user." if config.get("registered_name") not in (None, "") else str(config.get("module") or "user.")
         for value in config.values():
             yield from _modules(value)

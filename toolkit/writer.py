@@ -6,6 +6,7 @@ opened and run at sizes other than its example's.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -104,7 +105,8 @@ class Writer:
 
     def _of_the_source(self, error: UnsupportedOperator, onnx: Path) -> UnsupportedOperator:
         """The error with the user's source in the place of a graph that the user never sees."""
-        where, hint = (text.replace(onnx.name, self._name) if text else None for text in (error.where, error.hint))
+        graph = re.compile(rf"\b({re.escape(onnx.name)}|model\.onnx)")
+        where, hint = (graph.sub(self._name, text) if text else None for text in (error.where, error.hint))
         return UnsupportedOperator(error.found, where=where, hint=hint)
 
     def _write_hub(self) -> tuple[Path, str]:

@@ -1,4 +1,4 @@
-"""Write a functional model as an HDF5 file that plain `keras.models.load_model` reads back, operations included.
+"""Write a functional or sequential model as an HDF5 file that plain `keras.models.load_model` reads back.
 
 Keras' own `model.save("x.h5")` writes its legacy configuration, in which `keras.ops` nodes cannot be loaded again. Its
 loader, however, takes a new-style configuration as well: each layer's entry names its module. That is what we write.
@@ -17,7 +17,8 @@ from keras.src.legacy.saving import json_utils, legacy_h5_format
 
 def save(model: keras.Model, path: str | Path) -> None:
     """Write `model`, without its optimizer or loss: a compiled model may not load elsewhere."""
-    config = {"class_name": "Functional", "config": model.get_config()}
+    kind = "Sequential" if isinstance(model, keras.Sequential) else "Functional"
+    config = {"class_name": kind, "config": model.get_config()}
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = str(keras.__version__)
         file.attrs["backend"] = keras.backend.backend()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from toolkit.errors import Inconclusive
 
 Array = np.ndarray[Any, Any]
 
-# Operators whose kernels exist in float32 alone, and what computes the same in any precision.
+_COUNTER = itertools.count(1)
+# Operators whose kernels exist in float32 alone; they are spelled out.
 _BATCH_NORM = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
@@ -53,8 +55,34 @@ def rewritten(graph_def: Any) -> Any:
             _rewrite(node)
     for node in copy.node:
         _rewrite(node)
+    _rename_functions(copy)
     _replace_batch_norms(copy)
     return copy
+
+
+def _rename_functions(graph_def: Any) -> None:
+    """Give every function of the library a name of its own: TensorFlow keeps one register of them for the process."""
+    suffix = f"__float64_{next(_COUNTER)}"
+    names = {function.signature.name for function in graph_def.library.function}
+    bodies = [function.node_def for function in graph_def.library.function]
+    for function in graph_def.library.function:
+        function.signature.name += suffix
+    for node in itertools.chain(graph_def.node, *bodies):
+        if node.op in names:
+            node.op += suffix
+        for called in _called_by(node):
+            if called.name in names:
+                called.name += suffix
+
+
+def _called_by(node: Any) -> Iterator[Any]:
+    """The references to functions among a node's attributes."""
+    for attribute in node.attr.values():
+        kind = attribute.WhichOneof("value")
+        if kind == "func":
+            yield attribute.func
+        elif kind == "list":
+            yield from attribute.list.func
 
 
 def _rewrite(node: Any) -> None:
