@@ -56,7 +56,8 @@ def _modules(config: Any) -> Iterator[str]:
     if isinstance(config, dict):
         # Names such as __keras_tensor__ mark values, not classes.
         if "class_name" in config and "config" in config and not str(config["class_name"]).startswith("__"):
-            yield "user." if config.get("registered_name") not in (None, "") else str(config.get("module") or "user.")
+            registered = ">" in str(config.get("registered_name"))  # "package>Name": the user's own
+            yield "user" if registered else str(config.get("module") or "user")
         for value in config.values():
             yield from _modules(value)
     elif isinstance(config, list | tuple):
