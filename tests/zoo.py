@@ -117,7 +117,28 @@ def build():
     return Net()
 """
 
+# Keras models of built-in parts alone: a loop in a Sequential, and operations and a shared layer in a functional model.
+BUILTIN = """
+import keras
+
+def recurrent():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((5, 4)), keras.layers.GRU(3)])
+
+def operations():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,))
+    shared = keras.layers.Dense(4)
+    return keras.Model(x, keras.ops.tanh(shared(x)) * shared(keras.ops.relu(x)))
+
+def masked():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((6,), dtype="int32")
+    return keras.Model(x, keras.layers.LSTM(3)(keras.layers.Embedding(2, 4, mask_zero=True)(x)))
+"""
+
 MODELS = {
     "zoo_torch": TORCH, "zoo_keras": KERAS, "zoo_tensorflow": TENSORFLOW, "zoo_several": SEVERAL,
     "zoo_random": RANDOM, "zoo_baked": BAKED, "zoo_subclassed": SUBCLASSED,
+    "zoo_builtin": BUILTIN,
 }  # fmt: skip

@@ -130,6 +130,14 @@ def test_a_subclassed_keras_model(in_models, tmp_path):
     assert made.routes["hdf5"].endswith("then onnx_to_keras")
 
 
+@pytest.mark.parametrize("build", ["recurrent", "operations", "masked"])
+def test_a_keras_model_of_built_in_parts_is_written_as_it_is(in_models, tmp_path, build):
+    made = bundle.export(f"zoo_builtin:{build}", ["hdf5", "torchscript"], tmp_path / "out", **QUICK)
+    assert made.report.passed
+    assert made.routes["hdf5"] == "keras"
+    assert made.report.rows[0].outputs[0].identical
+
+
 def test_a_model_in_training_mode_is_noticed(in_models, tmp_path):
     made = bundle.export("zoo_torch:build", "torchscript", tmp_path / "out", **QUICK)
     assert "the model was in training mode; it was exported in evaluation mode" in made.notes
