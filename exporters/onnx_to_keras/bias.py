@@ -48,7 +48,8 @@ def _bias(product: ir.Node, bias: ir.Value) -> ir.Value | None:
     if array.ndim == 1:
         return bias
     tensor = ir.tensor(array.reshape(-1), name=bias.name)
-    return ir.Value(name=bias.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    shape = ir.Shape([array.size])
+    return ir.Value(name=bias.name, shape=shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
 
 
 def _array(value: ir.Value | None) -> Any:

@@ -184,7 +184,7 @@ def cast(input: Tensor, to: torch.dtype, saturate: int = 1, round_mode: str = "u
 
 @TORCH.op("BitCast", since=26)
 def bit_cast(input: Tensor, to: torch.dtype) -> Tensor:
-    return input.contiguous().view(dtype=to)
+    return input.contiguous().view(to)
 
 
 @TORCH.op("CastLike", since=15)

@@ -38,7 +38,7 @@ def node_cases() -> list[Case]:
 
 
 def selected(arguments: list[str]) -> list[Case]:
-    """The node cases; those of `sample` after `--sample`, the traps after `--traps`, or those whose names hold a part."""
+    """All node cases, those of `sample` for `--sample`, the traps for `--traps`, or those whose names hold a part."""
     if arguments == ["--traps"]:
         from tests.importers import traps
 

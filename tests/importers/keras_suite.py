@@ -1,7 +1,9 @@
 """Run ONNX's node cases through the Keras importer; prints JSON, and keeps some .h5 files to be reloaded elsewhere.
 
 A process of its own, so that torch and TensorFlow never meet:
-`python tests/importers/keras_suite.py [--h5 FOLDER] [--sample | --traps | NAME-PART ...]`. Inputs that a Keras model must know when it is
+`python tests/importers/keras_suite.py [--h5 FOLDER] [--sample | --traps | NAME-PART ...]`.
+
+Inputs that a Keras model must know when it is
 built (shapes, axes, sizes of a split) are given to it as initializers, with the values that the case feeds.
 """
 

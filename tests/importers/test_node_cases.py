@@ -1,7 +1,7 @@
 """ONNX's own node cases: what passes must go on passing, what does not is in exceptions.json with its reason.
 
-Here a fixed sample of them is run (`cases.sample`: every operator, and one case of six); the complete run with its table
-is `make onnx-suite`. Each suite runs in a process of its own.
+Here a fixed sample of them is run (`cases.sample`: every operator, and one case of six); the complete run with its
+table is `make onnx-suite`. Each suite runs in a process of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Run ONNX's node cases through the PyTorch importer, eager and scripted-saved-reloaded; prints JSON.
 
-A process of its own, so that torch and TensorFlow never meet: `python tests/importers/torch_suite.py [--sample | --traps | NAME-PART ...]`.
+A process of its own, so that torch and TensorFlow never meet:
+`python tests/importers/torch_suite.py [--sample | --traps | NAME-PART ...]`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,163 @@
+"""ONNX's own node cases through both importers, all of them, with onnx.reference beside them.
+
+python benchmarks/onnx_suite.py [--update-exceptions]
+
+Prints how many cases are right, by group, and writes the counts to benchmarks/results/onnx_suite.json and the table to
+docs/onnx-suite.md. With `--update-exceptions`, tests/importers/exceptions.json, the cases that are not expected to pass
+and why, is written anew; its diff is to be reviewed.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.importers.cases import node_cases  # noqa: E402 - found only once the repository is on the path
+from tests.importers.suites import HERE, script  # noqa: E402 - see above
+
+RESULTS = ROOT / "benchmarks" / "results" / "onnx_suite.json"
+PAGE = ROOT / "docs" / "onnx-suite.md"
+SUITES = ("torch_suite.py", "keras_suite.py", "reference_suite.py")
+COLUMNS = {
+    "eager": "PyTorch, eager",
+    "scripted": "PyTorch, scripted, saved, reloaded",
+    "model": "Keras model",
+    "reference": "onnx.reference",
+}
+TARGETS = ("eager", "scripted", "model")
+PACKAGES = ("onnx", "onnx-ir", "torch", "tensorflow", "keras")
+
+NO_TYPE = "holds values of a type that the target does not have: strings, sequences, optionals or narrow floats"
+ROUNDING = "narrow floats are rounded at other places than in the reference"
+LENGTH = "the case takes the resized length before it is rounded down, the specification after"
+RANDOM = "random numbers, which no other generator draws the same"
+# What the name of a case tells -> the reason why it is not expected to pass.
+NAMED = {
+    r"bernoulli|training_dropout": RANDOM,
+    r"resize_downsample_scales_(cubic|linear)_align_corners": LENGTH,
+    r"reduce_max_empty_set_bool": "the largest of no booleans, which PyTorch does not define",
+    r"dft_inverse": "the sum of the inverse transform is off by one unit in the last place",
+}
+# What a failure's message tells, in this order; \1 is what the pattern caught.
+TOLD = {
+    r"off by 0\.00391|off by 0\.000(488|977)": ROUNDING,
+    r"node '[^']*': (\S+) \(opset \d+\) has no (PyTorch|Keras) form": r"\1 has no \2 form",
+    r"node '[^']*': (.*?) ha(?:s|ve) no (PyTorch|Keras) form": r"\1: without a \2 form",
+    r"has no tensors of type|can't convert np.ndarray|is no tensor of a known rank": NO_TYPE,
+    r"computed from several unknown sizes": "a size computed from several unknown sizes has no Keras form",
+    r"not built": "not built, see the column eager",
+    r"(identity|sequence_at|sequence_insert)\(Tensor": "a sequence whose type TorchScript is not told",
+    r"List\[List\[Tensor\]\]|Expected a value of type 'Tensor'": "a sequence whose type TorchScript is not told",
+    r"a model without inputs": "a model without inputs has no Keras form",
+}
+
+
+def group(name: str, operators: list[str]) -> str:
+    """Cases of preview and ai.onnx.ml operators, of expanded function bodies, and the core."""
+    if "ai_onnx_ml" in name or any("preview" in operator for operator in operators):
+        return "other domains"
+    return "expanded bodies" if "_expanded" in name else "core"
+
+
+def run() -> dict[str, dict[str, Any]]:
+    """Every case's outcome in all columns."""
+    node_cases()  # once, before three processes would collect them side by side
+    with ThreadPoolExecutor(2) as pool:
+        torch, keras, reference = pool.map(script, SUITES)
+    return {
+        name: row | keras[name] | {"reference": reference[name], "group": group(name, row["operators"])}
+        for name, row in torch.items()
+    }
+
+
+def counts(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Group -> how many cases it has, and how many are right in each column."""
+    found = {}
+    for name in [*sorted({row["group"] for row in rows.values()}), "all"]:
+        mine = [row for row in rows.values() if name in (row["group"], "all")]
+        found[name] = {"cases": len(mine)} | {column: sum(row[column] == "ok" for row in mine) for column in COLUMNS}
+    return found
+
+
+def table(found: dict[str, dict[str, int]]) -> str:
+    head = ["Group", "Cases", *COLUMNS.values()]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    lines += [
+        "| " + " | ".join([name, *(f"{count:,}" for count in row.values())]) + " |" for name, row in found.items()
+    ]
+    return "\n".join(lines)
+
+
+def page(found: dict[str, dict[str, int]], rows: dict[str, dict[str, Any]]) -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    parts = [
+        "# ONNX's own cases",
+        "<!-- written by benchmarks/onnx_suite.py: do not edit -->",
+        (
+            "ONNX's backend node cases through both importers: every output of every case with the dtype, the shape and, "
+            "within the case's own tolerance, the values that it expects."
+        ),
+        table(found),
+        f"Versions: {versions}.",
+    ]
+    for column in TARGETS:
+        reasons = exceptions(rows)[column]
+        listed = [f"| {len(cases)} | {reason} |" for reason, cases in reasons.items()]
+        parts += [f"## Not right: {COLUMNS[column]}", "\n".join(["| Cases | Why |", "|---:|---|", *listed])]
+    return "\n\n".join(parts) + "\n"
+
+
+def exceptions(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """Column -> reason -> the cases that are not right for it, the most frequent reason first."""
+    found: dict[str, dict[str, list[str]]] = {column: {} for column in TARGETS}
+    for name, row in rows.items():
+        for column in TARGETS:
+            if row[column] != "ok":
+                found[column].setdefault(reason(name, row[column]), []).append(name)
+    return {
+        column: dict(sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0])))
+        for column, reasons in found.items()
+    }
+
+
+def reason(name: str, message: str) -> str:
+    """Why a case fails, in words; the message itself where no rule knows better."""
+    for pattern, words in NAMED.items():
+        if re.search(pattern, name):
+            return words
+    for pattern, words in TOLD.items():
+        match = re.search(pattern, message)
+        if match:
+            return match.expand(words)
+    return message
+
+
+def main(arguments: list[str]) -> None:
+    rows = run()
+    found = counts(rows)
+    environment = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    failures = {name: {c: row[c] for c in COLUMNS if row[c] != "ok"} for name, row in rows.items()}
+    data = {
+        "environment": environment,
+        "groups": found,
+        "not_right": {name: columns for name, columns in failures.items() if columns},
+    }
+    RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(found, rows), encoding="utf-8")
+    print(table(found))
+    if "--update-exceptions" in arguments:
+        text = json.dumps(exceptions(rows), indent=1, sort_keys=True)
+        (HERE / "exceptions.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
