@@ -103,7 +103,7 @@ def page(found: dict[str, dict[str, int]], rows: dict[str, dict[str, Any]]) -> s
         "# ONNX's own cases",
         "<!-- written by benchmarks/onnx_suite.py: do not edit -->",
         (
-            "ONNX's backend node cases through both importers: every output of every case with the dtype, the shape and "
+            "ONNX's backend node cases through both importers: every output of every case with its dtype, shape and "
             "(within the case's own tolerance) the values that it expects."
         ),
         table(found),
