@@ -76,16 +76,29 @@ NOISE = {
 }
 
 
-@pytest.mark.parametrize("why", NOISE)
-@pytest.mark.parametrize("noisy_side", ["model", "reference"])
-@pytest.mark.parametrize("ratio", [0.2, 34.0])
-def test_on_a_disturbed_machine_nothing_is_claimed(machine, why, noisy_side, ratio):
+def disturbed(machine, why, noisy_side, ratio):
     model = machine.model("a", 0.0001 * ratio, **NOISE[why] if noisy_side == "model" else {})
     reference = machine.model("b", 0.0001, **NOISE[why] if noisy_side == "reference" else {})
     found = machine.compare(model, reference)
     assert found.noisy
     assert found.disturbance in NOISE
-    assert found.verdict == "can't tell"
+    return found
+
+
+@pytest.mark.parametrize("why", NOISE)
+@pytest.mark.parametrize("noisy_side", ["model", "reference"])
+@pytest.mark.parametrize("ratio", [0.8, 1.3])
+def test_on_a_disturbed_machine_nothing_close_is_claimed(machine, why, noisy_side, ratio):
+    assert disturbed(machine, why, noisy_side, ratio).verdict == "can't tell"
+
+
+@pytest.mark.parametrize("why", NOISE)
+@pytest.mark.parametrize("noisy_side", ["model", "reference"])
+@pytest.mark.parametrize(("ratio", "right"), [(0.1, "faster"), (34.0, "slower")])
+def test_varying_times_hide_no_large_difference_and_a_lost_core_hides_all(machine, why, noisy_side, ratio, right):
+    found = disturbed(machine, why, noisy_side, ratio)
+    lost = found.disturbance.startswith("wall")
+    assert found.verdict == ("can't tell" if lost else right)
 
 
 def test_cores_that_others_want(machine):

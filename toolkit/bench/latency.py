@@ -48,6 +48,7 @@ _LOST_CORE = 1.35
 # Where the middle call takes this many times as long as the fastest tenth, or one block as another, something is in
 # the way: on a quiet machine both are within a few per cent.
 _SPREAD = 1.5
+_VARYING_MARGIN = 2.0  # then only a difference beyond this factor is believed
 _CROWDED = 0.34  # share of the rounds at whose start the cores were taken by others
 
 
@@ -56,7 +57,8 @@ class Comparison:
     """All calls of both sides in milliseconds, and the ratio of medians with its 95 % interval.
 
     `fastest` is the ratio of the sides' fastest tenths, which a busy machine disturbs least. `disturbance` says what
-    makes the figures doubtful; None where nothing does.
+    makes the figures doubtful; None where nothing does. `margin` is how far from 1 the ratio must lie to be believed:
+    infinitely far where others had the cores, a factor of 2 where times merely vary.
     """
 
     samples: Array
@@ -66,6 +68,7 @@ class Comparison:
     high: float
     fastest: float
     disturbance: str | None = None
+    margin: float = 1.0
 
     @property
     def noisy(self) -> bool:
@@ -73,12 +76,10 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Faster or slower only on a quiet machine, and only where the interval and the fastest calls say so."""
-        if self.noisy:
-            return "can't tell"
-        if self.high < 1.0 and self.fastest < 1.0:
+        """Faster or slower only where the whole interval and the fastest calls say so, by more than the margin."""
+        if max(self.high, self.fastest) * self.margin < 1.0:
             return "faster"
-        return "slower" if self.low > 1.0 and self.fastest > 1.0 else "can't tell"
+        return "slower" if min(self.low, self.fastest) > self.margin else "can't tell"
 
 
 def busy_elsewhere() -> bool:
@@ -145,6 +146,7 @@ def _compared(rounds: Sequence[_Round], seed: int, disturbance: str | None) -> C
     theirs = [block.nanoseconds / 1e6 for each in rounds for block in each.theirs]
     if np.mean([each.crowded for each in rounds]) > _CROWDED:
         disturbance = disturbance or "other processes wanted the cores"
+    spread = _spread(ours) or _spread(theirs)
     samples, reference = np.concatenate(ours), np.concatenate(theirs)
     low, high = _interval(ours, theirs, seed)
     return Comparison(
@@ -154,7 +156,8 @@ def _compared(rounds: Sequence[_Round], seed: int, disturbance: str | None) -> C
         low=low,
         high=high,
         fastest=float(np.percentile(samples, 10) / np.percentile(reference, 10)),
-        disturbance=disturbance or _spread(ours) or _spread(theirs),
+        disturbance=disturbance or spread,
+        margin=math.inf if disturbance else _VARYING_MARGIN if spread else 1.0,
     )
 
 
