@@ -57,6 +57,7 @@ TOLD = {
     r"not built": "not built, see the column eager",
     r"(identity|sequence_at|sequence_insert)\(Tensor": "a sequence whose type TorchScript is not told",
     r"List\[List\[Tensor\]\]|Expected a value of type 'Tensor'": "a sequence whose type TorchScript is not told",
+    r"calling (Max|Min)\.call": r"the \1 of nothing, which TensorFlow does not define",
     r"a model without inputs": "a model without inputs has no Keras form",
 }
 

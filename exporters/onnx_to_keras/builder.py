@@ -80,7 +80,10 @@ class Builder:
         seen = {id(value) for value in inputs}
         for index, value in enumerate(outputs):
             if id(value) in seen:
-                outputs[index] = keras.layers.Identity(dtype=value.dtype)(value)
+                # a policy of the name "int8" would be a quantised layer's
+                outputs[index] = keras.layers.Identity(dtype=value.dtype if "float" in value.dtype else "float32")(
+                    value
+                )
             seen.add(id(value))
         name = self.scope.name(source.name or "model")
         # one input goes in bare, as one output comes out bare: Keras warns about a list of one

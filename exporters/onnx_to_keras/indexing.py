@@ -103,6 +103,11 @@ def tile(input: KerasTensor, repeats: list[int]) -> KerasTensor:
 
 @KERAS.op("Trilu", since=14)
 def trilu(input: KerasTensor, k: int = 0, upper: int = 1) -> KerasTensor:
+    if None not in input.shape[-2:]:  # TensorFlow refuses diagonals beyond the corners
+        rows, columns = input.shape[-2:]
+        if k > columns or k < -rows:
+            everything = (k < 0) == bool(upper)
+            return input if everything else ops.zeros_like(input)
     return ops.triu(input, k) if upper else ops.tril(input, k)
 
 

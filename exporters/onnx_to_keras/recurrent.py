@@ -19,7 +19,7 @@ ACTIVATIONS = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "relu", "softsign":
 def _require(what: str, **given: Any) -> None:
     """Raise for the first option that is set though Keras' layers know nothing like it."""
     for name, value in given.items():
-        if value is not None and value != 0:
+        if value is not None and not (isinstance(value, int | float) and value == 0):
             raise UnsupportedOperator(f"{what} with '{name}' has no Keras form")
 
 

@@ -184,7 +184,8 @@ def cast(input: Tensor, to: torch.dtype, saturate: int = 1, round_mode: str = "u
 
 @TORCH.op("BitCast", since=26)
 def bit_cast(input: Tensor, to: torch.dtype) -> Tensor:
-    return input.contiguous().view(to)
+    # a copy: TorchScript, which takes a dtype for a number, would read `view(to)` as a shape
+    return torch.view_copy(input, dtype=to)
 
 
 @TORCH.op("CastLike", since=15)

@@ -82,12 +82,24 @@ def trap(shape: tuple[int, ...], other: tuple[int, ...]) -> float:
     return float(np.abs(np.asarray(model([a, b])) - (a + b)).max())
 
 
+def layers_of(name: str) -> list[str]:
+    """Names of the weights, and of the additions that are left, in what a trap's graph becomes."""
+    from tests.importers import traps
+
+    model = onnx_to_keras.build(next(trap.case().model for trap in traps.graphs() if trap.name == name))
+    additions = [type(operation).__name__ for operation in model.operations if type(operation).__name__ == "Add"]
+    assert all(weight.trainable for weight in model.weights)
+    return [weight.path for weight in model.weights] + additions
+
+
 def main(folder: Path) -> None:
     rows = results(folder)
     write_keras_model(folder)
     shapes = [((1, 32, 8, 32), (1, 32, 1, 1)), ((4, 4), (4, 1)), ((3, 5), (5,)), ((2, 4, 1), (4,)), ((2, 3, 3), (3, 1))]
     traps = {f"{a}+{b}": trap(a, b) for a, b in shapes}
-    json.dump({"models": rows, "additions": traps}, sys.stdout)
+    names = ("matmul_add", "bias_first", "conv_add", "bias_per_row", "conv_add_per_column", "product_read_twice")
+    biases = {name: layers_of(name) for name in names}
+    json.dump({"models": rows, "additions": traps, "biases": biases}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,16 @@ def test_keras_adds_past_the_mistaken_bias(keras: dict[str, Any]) -> None:
     assert {shapes: error for shapes, error in keras["additions"].items() if error != 0.0} == {}
 
 
+@pytest.mark.parametrize("name", ["matmul_add", "bias_first", "conv_add"])
+def test_keras_puts_the_bias_into_the_layer_of_the_product(keras: dict[str, Any], name: str) -> None:
+    assert keras["biases"][name] == ["w/kernel", "w/bias"]
+
+
+@pytest.mark.parametrize("name", ["bias_per_row", "conv_add_per_column", "product_read_twice"])
+def test_keras_leaves_what_is_no_bias(keras: dict[str, Any], name: str) -> None:
+    assert "w/bias" not in keras["biases"][name]
+
+
 RELOAD = """
 import json, pathlib, sys, os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

@@ -121,6 +121,18 @@ def casts() -> list[Trap]:
         ),
         Trap("cast_float_to_uint4", "Cast", {"x": np.float32([0, 0.7, 15, 16])}, {"to": TensorProto.UINT4}, opset=21),
         Trap("cast_negative_to_int", "Cast", {"x": np.float32([-1.7, -0.5, 1.7])}, {"to": TensorProto.INT32}),
+        Trap(
+            "bitcast",
+            "BitCast",
+            {"x": np.float32([[1, -2], [0, 3]])},
+            {"to": TensorProto.INT32},
+            opset=26,
+            wanted=[[np.float32([[1, -2], [0, 3]]).view(np.int32)]],
+        ),
+        Trap("bitcast_size_one", "BitCast", {"x": np.float32([1, 2])}, {"to": TensorProto.UINT32}, opset=26),
+        Trap("trilu_beyond", "Trilu", {"x": f(2, 3)}, {"upper": 0}, {"k": I(9)}),
+        Trap("triu_beyond", "Trilu", {"x": f(2, 3)}, weights={"k": I(9)}),
+        Trap("triu_far_below", "Trilu", {"x": f(2, 3)}, weights={"k": I(-9)}),
         Trap("cast_float_to_bool", "Cast", {"x": np.float32([0.0, 0.3, -2, np.nan])}, {"to": TensorProto.BOOL}),
         Trap("cast_bool_to_float", "Cast", {"x": I([True, False])}, {"to": TensorProto.FLOAT}),
         Trap("cast_int64_to_int8_wraps", "Cast", {"x": I([300, -129, 5])}, {"to": TensorProto.INT8}),
@@ -842,6 +854,7 @@ def cases() -> list[Case]:
 
 # What the Keras importer refuses, and says so.
 REFUSED_BY_KERAS = frozenset({
+    "bitcast", "bitcast_size_one",
     "add_6_axis", "batchnorm_training", "cast_FLOAT8E4M3FNUZ_saturate0", "cast_FLOAT8E4M3FNUZ_saturate1",
     "cast_FLOAT8E4M3FN_saturate0", "cast_FLOAT8E4M3FN_saturate1", "cast_FLOAT8E5M2FNUZ_saturate0",
     "cast_FLOAT8E5M2FNUZ_saturate1", "cast_FLOAT8E5M2_saturate0", "cast_FLOAT8E5M2_saturate1",
