@@ -132,13 +132,13 @@ def exceptions(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[str]
 
 def reason(name: str, message: str) -> str:
     """Why a case fails, in words; the message itself where no rule knows better."""
-    for pattern, words in NAMED.items():
-        if re.search(pattern, name):
-            return words
     for pattern, words in TOLD.items():
         match = re.search(pattern, message)
         if match:
             return match.expand(words)
+    for pattern, words in NAMED.items():
+        if re.search(pattern, name):
+            return words
     return message
 
 
