@@ -51,7 +51,7 @@ NAMED = {
 TOLD = {
     r"off by 0\.00391|off by 0\.000(488|977)": ROUNDING,
     r"node '[^']*': (\S+) \(opset \d+\) has no (PyTorch|Keras) form": r"\1 has no \2 form",
-    r"node '[^']*': (.*?) ha(?:s|ve) no (PyTorch|Keras) form": r"\1: without a \2 form",
+    r"node '[^']*': (.*?),? ha(?:s|ve) no (PyTorch|Keras) form": r"\1: without a \2 form",
     r"has no tensors of type|can't convert np.ndarray|is no tensor of a known rank": NO_TYPE,
     r"computed from several unknown sizes": "a size computed from several unknown sizes has no Keras form",
     r"not built": "not built, see the column eager",
