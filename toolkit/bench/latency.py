@@ -1,7 +1,8 @@
 """Time two models in turns (A B B A), so that a drift of the machine cancels, and bound the ratio of their medians.
 
 Knows no framework and no worker: a model is a function that makes some calls and returns their times. On a machine that
-is busy with something else no ratio is to be believed, however narrow its interval: then the answer is "can't tell".
+is busy with something else wall time alone is not to be believed, however narrow its interval: then the CPU time, which
+waiting does not lengthen, must tell the same by a wide margin, or the answer is "can't tell".
 """
 
 from __future__ import annotations
@@ -48,7 +49,11 @@ _LOST_CORE = 1.35
 # Where the middle call takes this many times as long as the fastest tenth, or one block as another, something is in
 # the way: on a quiet machine both are within a few per cent.
 _SPREAD = 1.5
-_VARYING_MARGIN = 2.0  # then only a difference beyond this factor is believed
+# How far from 1 a ratio must lie. Two copies of one model, timed on a quiet machine, differ by up to 4 %: where their
+# weights lie in memory is enough.
+_QUIET_MARGIN = 1.05
+_VARYING_MARGIN = 2.0
+_CROWDED_MARGIN = 3.0
 _CROWDED = 0.34  # share of the rounds at whose start the cores were taken by others
 
 
@@ -57,8 +62,9 @@ class Comparison:
     """All calls of both sides in milliseconds, and the ratio of medians with its 95 % interval.
 
     `fastest` is the ratio of the sides' fastest tenths, which a busy machine disturbs least. `disturbance` says what
-    makes the figures doubtful; None where nothing does. `margin` is how far from 1 the ratio must lie to be believed:
-    infinitely far where others had the cores, a factor of 2 where times merely vary.
+    makes the figures doubtful; None where nothing does. `margin` is how far from 1 the ratio must lie to be believed.
+    `cpu_ratio`, the ratio of CPU times, is there where the wall times need a witness: others had the cores. It is nan
+    where no CPU time is known, and then nothing is claimed.
     """
 
     samples: Array
@@ -69,6 +75,7 @@ class Comparison:
     fastest: float
     disturbance: str | None = None
     margin: float = 1.0
+    cpu_ratio: float | None = None
 
     @property
     def noisy(self) -> bool:
@@ -76,10 +83,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Faster or slower only where the whole interval and the fastest calls say so, by more than the margin."""
-        if max(self.high, self.fastest) * self.margin < 1.0:
+        """Faster or slower only where the whole interval and all witnesses say so, by more than the margin."""
+        witnesses = [self.fastest] if self.cpu_ratio is None else [self.fastest, self.cpu_ratio]
+        if all(ratio * self.margin < 1.0 for ratio in (self.high, *witnesses)):
             return "faster"
-        return "slower" if min(self.low, self.fastest) > self.margin else "can't tell"
+        return "slower" if all(ratio > self.margin for ratio in (self.low, *witnesses)) else "can't tell"
 
 
 def busy_elsewhere() -> bool:
@@ -157,8 +165,18 @@ def _compared(rounds: Sequence[_Round], seed: int, disturbance: str | None) -> C
         high=high,
         fastest=float(np.percentile(samples, 10) / np.percentile(reference, 10)),
         disturbance=disturbance or spread,
-        margin=math.inf if disturbance else _VARYING_MARGIN if spread else 1.0,
+        margin=_CROWDED_MARGIN if disturbance else _VARYING_MARGIN if spread else _QUIET_MARGIN,
+        cpu_ratio=_cpu_ratio(rounds) if disturbance else None,
     )
+
+
+def _cpu_ratio(rounds: Sequence[_Round]) -> float:
+    """CPU time per call of ours over theirs; nan where a device does the work of either."""
+    ours, theirs = (
+        sum(math.nan if block.cpu is None else block.cpu for block in side) / sum(len(b.nanoseconds) for b in side)
+        for side in ([b for each in rounds for b in each.ours], [b for each in rounds for b in each.theirs])
+    )
+    return ours / theirs if theirs > 0 else math.nan
 
 
 def _spread(blocks: Sequence[Array]) -> str | None:
