@@ -1,4 +1,4 @@
-"""ONNX's own node cases through both importers, all of them, with onnx.reference beside them.
+"""ONNX's own backend suite through both importers, all of it, with onnx.reference beside them.
 
 python benchmarks/onnx_suite.py [--update-exceptions]
 
@@ -21,7 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.importers.cases import node_cases  # noqa: E402 - found only once the repository is on the path
+from tests.importers.cases import all_cases  # noqa: E402 - found only once the repository is on the path
+from tests.importers.groups import GROUPS  # noqa: E402 - see above
 from tests.importers.suites import HERE, script  # noqa: E402 - see above
 
 RESULTS = ROOT / "benchmarks" / "results" / "onnx_suite.json"
@@ -29,7 +30,7 @@ PAGE = ROOT / "docs" / "onnx-suite.md"
 SUITES = ("torch_suite.py", "keras_suite.py", "reference_suite.py")
 COLUMNS = {
     "eager": "PyTorch, eager",
-    "scripted": "PyTorch, scripted, saved, reloaded",
+    "scripted": "TorchScript file, torch alone",
     "model": "Keras model",
     "reference": "onnx.reference",
 }
@@ -62,28 +63,18 @@ TOLD = {
 }
 
 
-def group(name: str, operators: list[str]) -> str:
-    """Cases of preview and ai.onnx.ml operators, of expanded function bodies, and the core."""
-    if "ai_onnx_ml" in name or any("preview" in operator for operator in operators):
-        return "other domains"
-    return "expanded bodies" if "_expanded" in name else "core"
-
-
 def run() -> dict[str, dict[str, Any]]:
     """Every case's outcome in all columns."""
-    node_cases()  # once, before three processes would collect them side by side
+    all_cases()  # once, before three processes would collect them side by side
     with ThreadPoolExecutor(2) as pool:
         torch, keras, reference = pool.map(script, SUITES)
-    return {
-        name: row | keras[name] | {"reference": reference[name], "group": group(name, row["operators"])}
-        for name, row in torch.items()
-    }
+    return {name: row | keras[name] | {"reference": reference[name]} for name, row in torch.items()}
 
 
 def counts(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
     """Group -> how many cases it has, and how many are right in each column."""
     found = {}
-    for name in [*sorted({row["group"] for row in rows.values()}), "all"]:
+    for name in [*GROUPS, "all"]:
         mine = [row for row in rows.values() if name in (row["group"], "all")]
         found[name] = {"cases": len(mine)} | {column: sum(row[column] == "ok" for row in mine) for column in COLUMNS}
     return found
@@ -104,8 +95,14 @@ def page(found: dict[str, dict[str, int]], rows: dict[str, dict[str, Any]]) -> s
         "# ONNX's own cases",
         "<!-- written by benchmarks/onnx_suite.py: do not edit -->",
         (
-            "ONNX's backend node cases through both importers: every output of every case with its dtype, shape and "
-            "(within the case's own tolerance) the values that it expects."
+            "ONNX's backend suite through both importers: its node cases, the models of its folders `simple`, "
+            "`pytorch-converted` and `pytorch-operator`, and its nine real networks. A case is right when every output "
+            "has the dtype, the shape and (within the case's own tolerance) the values that it expects. The "
+            "TorchScript file is opened in a process in which neither this project nor ONNX can be imported."
+        ),
+        (
+            "A case belongs to a group by the types and operators that its graph holds; the core is what bears no mark "
+            "of another group. Expanded function bodies count with their operators."
         ),
         table(found),
         f"Versions: {versions}.",

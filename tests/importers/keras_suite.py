@@ -1,4 +1,4 @@
-"""Run ONNX's node cases through the Keras importer; prints JSON, and keeps some .h5 files to be reloaded elsewhere.
+"""Run ONNX's cases through the Keras importer; prints JSON, and keeps some .h5 files to be reloaded elsewhere.
 
 A process of its own, so that torch and TensorFlow never meet:
 `python tests/importers/keras_suite.py [--h5 FOLDER] [--sample | --traps | NAME-PART ...]`.
@@ -51,12 +51,12 @@ def constants(case: Case) -> set[str]:
         for i, (name, parameter) in enumerate(zip(node.input, row.parameters.values(), strict=False)):
             if parameter.annotation not in TENSORS or i in WEIGHTS.get(node.op_type, ()):
                 found.add(name)
-    return found & {value.name for value in case.model.graph.input}
+    return found & set(case.inputs)
 
 
 def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
     """The model with those inputs as initializers, and the positions of the inputs that are left."""
-    names = [value.name for value in case.model.graph.input]
+    names = case.inputs
     fixed = constants(case)
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
@@ -64,7 +64,8 @@ def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
     for name, array in zip(names, inputs, strict=False):
         if name in fixed:
             model.graph.initializer.append(onnx.numpy_helper.from_array(as_array(array), name))
-    left = [value for value in model.graph.input if value.name not in fixed]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    left = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
     model.graph.input.extend(left)
     return model, [i for i, name in enumerate(names) if name not in fixed]

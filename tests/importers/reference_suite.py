@@ -1,4 +1,4 @@
-"""Run ONNX's node cases through onnx.reference, for comparison; prints JSON."""
+"""Run ONNX's cases through onnx.reference, for comparison; prints JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def result(case: Case) -> str:
     try:
         session = ReferenceEvaluator(case.model)
         for inputs, outputs in case.data:
-            feeds = dict(zip(session.input_names, map(plain, inputs), strict=False))
+            feeds = dict(zip(case.inputs, map(plain, inputs), strict=False))
             actual = [unicode_as_objects(value) for value in session.run(None, feeds)]
             found = difference(actual, plain(list(outputs)), case.rtol, case.atol)
             if found:

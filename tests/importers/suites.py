@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.importers.cases import node_cases
+from tests.importers.cases import all_cases
 
 HERE = Path(__file__).parent
 EXPECTED = json.loads((HERE / "exceptions.json").read_text()) if (HERE / "exceptions.json").exists() else {}
@@ -26,7 +26,7 @@ def script(name: str, *arguments: str) -> Any:
 @cache
 def results(folder: Path) -> dict[str, dict[str, Any]]:
     """The sampled cases' outcomes in all three columns; some `.h5` files are left in `folder`. Both suites at once."""
-    node_cases()  # once, before two processes would collect them side by side
+    all_cases()  # once, before two processes would collect them side by side
     with ThreadPoolExecutor(2) as pool:
         torch = pool.submit(script, "torch_suite.py", "--sample")
         keras = pool.submit(script, "keras_suite.py", "--h5", str(folder), "--sample")

@@ -1,17 +1,18 @@
-"""Run ONNX's node cases through the PyTorch importer, eager and scripted-saved-reloaded; prints JSON.
+"""Run ONNX's cases through the PyTorch importer, as a module and as a TorchScript file; prints JSON.
 
-A process of its own, so that torch and TensorFlow never meet:
-`python tests/importers/torch_suite.py [--sample | --traps | NAME-PART ...]`.
+The file is opened by `torch_alone.py`, in a process that has torch and nothing of ours. A process of its own, so that
+torch and TensorFlow never meet: `python tests/importers/torch_suite.py [--sample | --traps | NAME-PART ...]`.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import ml_dtypes
 import numpy as np
@@ -69,15 +70,19 @@ def wanted_of(value: Any) -> Any:
     return array.astype(NARROW.get(array.dtype, array.dtype))
 
 
-def run(module: Any, case: Case) -> str:
-    for inputs, outputs in case.data:
-        with torch.no_grad():
-            actual = module(*map(to_torch, inputs))
-        actual = list(actual) if isinstance(actual, tuple) else [actual]
+def compared(case: Case, results: list[Any]) -> str:
+    """'ok' where each feeding gave the outputs that it must, else what is wrong."""
+    for result, (_, outputs) in zip(results, case.data, strict=True):
+        actual = list(result) if isinstance(result, tuple) else [result]
         found = difference(to_numpy(actual), wanted_of(list(outputs)), case.rtol, case.atol)
         if found:
             return found
     return "ok"
+
+
+def run(module: Any, case: Case) -> str:
+    with torch.no_grad():
+        return compared(case, [module(*map(to_torch, inputs)) for inputs, _ in case.data])
 
 
 def attempt(function: Any, *arguments: Any) -> tuple[Any, str]:
@@ -90,24 +95,54 @@ def attempt(function: Any, *arguments: Any) -> tuple[Any, str]:
         return None, f"{type(error).__name__}: {text.strip()[:400]}"
 
 
-def scripted(module: torch.nn.Module) -> Any:
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(module), buffer)
-    buffer.seek(0)
-    return torch.jit.load(buffer)
+class Alone:
+    """The process that has torch alone; started again where a file ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process and self.process.stdin:
+            self.process.stdin.close()
+            self.process.wait(timeout=60)
+
+    def run(self, module: torch.nn.Module, case: Case) -> str:
+        """Script `module`, save it, and compare what the file gives over there."""
+        torch.jit.script(module).save(self.folder / "module.pt")  # type: ignore[no-untyped-call]
+        torch.save([tuple(map(to_torch, inputs)) for inputs, _ in case.data], self.folder / "inputs.pt")
+        answer = self._ask()
+        if answer != "ok":
+            return answer
+        return compared(case, torch.load(self.folder / "outputs.pt", weights_only=True))
+
+    def _ask(self) -> str:
+        if self.process is None:
+            command = [sys.executable, "-P", str(Path(__file__).with_name("torch_alone.py"))]
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=self.folder)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{self.folder}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if not answer:
+            code, self.process = self.process.wait(timeout=60), None
+            return f"the process that ran it ended with {code}"
+        return answer
 
 
-def results(case: Case) -> dict[str, str]:
+def results(case: Case, alone: Alone) -> dict[str, str]:
     module, eager = attempt(onnx_to_torch.build, case.model)
     if module is None:
         return {"eager": eager, "scripted": "not built"}
     outcome, error = attempt(run, module, case)
     row = {"eager": outcome or error}
-    script, error = attempt(scripted, module)
-    if script is not None:
-        outcome, error = attempt(run, script, case)
-        error = outcome or error
-    return row | {"scripted": error}
+    outcome, error = attempt(alone.run, module, case)
+    return row | {"scripted": outcome or error}
 
 
 def covered(model: onnx.ModelProto) -> bool:
@@ -122,7 +157,11 @@ def main(arguments: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = {case.name: results(case) | {"operators": sorted(case.operators)} for case in selected(arguments)}
+    with tempfile.TemporaryDirectory() as folder, Alone(Path(folder)) as alone:
+        rows = {
+            case.name: results(case, alone) | {"operators": sorted(case.operators), "group": case.group}
+            for case in selected(arguments)
+        }
     json.dump(rows, sys.stdout, indent=1)
 
 
