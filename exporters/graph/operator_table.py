@@ -14,6 +14,8 @@ from toolkit.errors import InvalidGraph, UnsupportedOperator
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+FUSED = "toolkit.fused"  # domain of operators that a pattern put into a graph whose opset does not have them
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -82,7 +84,12 @@ class OperatorTable:
             yield from rows
 
     def lookup(self, name: str, opset: int, domain: str = "", outputs: int = 1) -> Operator | None:
-        """The newest function whose `since` is at most `opset`, and that gives at least `outputs` results."""
+        """The newest function whose `since` is at most `opset`, and that gives at least `outputs` results.
+
+        In the domain `FUSED`, ONNX's operators are meant as the newest opset has them.
+        """
+        if domain == FUSED and (domain, name) not in self._operators:
+            domain, opset = "", self.ceiling
         rows = [row for row in self._operators.get((domain, name), []) if row.since <= opset]
         newest = max((row.since for row in rows), default=0)
         fitting = [row for row in rows if row.since == newest and (row.outputs is None or row.outputs >= outputs)]

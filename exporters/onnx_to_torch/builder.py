@@ -13,7 +13,7 @@ import torch
 from onnx import defs
 from torch import Tensor, fx, nn
 
-from exporters.graph import clean, expand, read
+from exporters.graph import clean, expand, patterns, read
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import identifier
 from exporters.onnx_to_torch import convert
@@ -55,8 +55,9 @@ def build(model: str | Path | onnx.ModelProto | ir.Model) -> fx.GraphModule:
 
 
 def prepare(model: ir.Model) -> ir.Model:
-    """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own."""
+    """Clean the graph, recognise spelled-out operators, and expand what the table lacks; then clean what came."""
     model = clean.clean(model)
+    patterns.apply(model)
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))
     return model

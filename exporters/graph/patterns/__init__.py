@@ -1,0 +1,78 @@
+"""Operators that a graph spells out, recognised and written as one node each.
+
+One file per family of forms; each shows the form, and says when it may not be replaced. A pattern never changes what
+a model predicts by more than rounding noise, and it touches no weight: those stay under their names, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx_ir.passes import common
+
+from exporters.graph.clean import infer_shapes
+from exporters.graph.operator_table import FUSED
+from exporters.graph.patterns import (
+    attention,
+    gelu,
+    hard_activations,
+    instance_normalization,
+    layer_normalization,
+    mish,
+    rms_normalization,
+    swish,
+)
+from exporters.graph.patterns.registry import PATTERNS, Pattern, pattern, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import onnx_ir as ir
+
+__all__ = [
+    "FUSED",
+    "PATTERNS",
+    "Pattern",
+    "apply",
+    "attention",
+    "gelu",
+    "hard_activations",
+    "instance_normalization",
+    "layer_normalization",
+    "mish",
+    "pattern",
+    "rms_normalization",
+    "swish",
+]
+
+
+def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bool = False) -> dict[str, int]:
+    """Replace what spells an operator by that operator, in place, and say how often: {pattern's name: count}.
+
+    Args:
+        model: shapes and dtypes are inferred first; a form whose shapes stay unknown is left as it is.
+        which: names of the patterns to use, of `PATTERNS`; all of them where nothing is said.
+        for_file: only operators that the model's own opset has, so that the result is a standard ONNX model. Else
+            newer ones may come, in the domain `FUSED`, with the meaning that ONNX's newest opset gives them.
+    """
+    opset = model.opset_imports.get("", 0)
+    rules = [
+        rule
+        for name, rule in PATTERNS.items()
+        if (which is None or name in which) and (not for_file or (rule.since is not None and rule.since <= opset))
+    ]
+    infer_shapes(model)
+    counts: dict[str, int] = {}
+    for graph in (model.graph, *model.graph.subgraphs()):
+        # From the end: the largest form comes before the smaller ones that it contains.
+        for node in reversed(list(graph)):
+            for rule in rules:
+                if node.graph is graph and node.domain == "" and node.op_type in rule.roots and _use(model, node, rule):
+                    counts[rule.name] = counts.get(rule.name, 0) + 1
+    common.RemoveUnusedNodesPass()(model)
+    return counts
+
+
+def _use(model: ir.Model, node: ir.Node, rule: Pattern) -> bool:
+    step = rule.rule(node)
+    return step is not None and replace(model, node, step, rule.since)

@@ -1,0 +1,85 @@
+"""Operators that no ONNX graph holds, but that stand for what a graph spells out (see `exporters.graph.patterns`)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from exporters.graph.operator_table import FUSED
+from exporters.onnx_to_torch.table import TORCH
+
+
+@TORCH.op("ScaledDotProductAttention", since=1, domain=FUSED)
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    scale: float = 1.0,
+    empty_rows: str = "nan",
+    mask_fits: int = 0,
+) -> Tensor:
+    """Attention in three or four dimensions; a mask is added, or, if boolean, True where a query may look.
+
+    Args:
+        query: (..., queries, features).
+        key: (..., keys, features).
+        value: (..., keys, values).
+        mask: broadcast to (..., queries, keys).
+        scale: factor of the products.
+        empty_rows: what a query that may look at nothing gets: "nan", "zero", or "mean" of all values.
+        mask_fits: 1 where the mask is known not to make the scores larger.
+    """
+    if mask is None:
+        return _attend(query, key, value, None, scale)
+    if mask_fits == 0 and not _fits(mask, query, key):
+        return _spelled_out(query, key, value, mask, scale, empty_rows)
+    if mask.dtype != torch.bool:
+        if empty_rows == "nan":
+            # PyTorch gives 0 where a whole row is -inf; the softmax of such a row is NaN.
+            mask = mask.masked_fill((mask == -math.inf).all(-1, keepdim=True), math.nan)
+        return _attend(query, key, value, mask, scale)
+    if empty_rows == "zero":
+        return _attend(query, key, value, mask, scale)
+    if empty_rows == "mean" and query.dtype not in (torch.float32, torch.float64):
+        return _spelled_out(query, key, value, mask, scale, empty_rows)
+    added = torch.zeros_like(mask, dtype=query.dtype).masked_fill(mask.logical_not(), -math.inf)
+    empty = mask.any(-1, keepdim=True).logical_not()
+    # Beside -1e30 every score is lost, so that all keys of the row weigh the same.
+    return _attend(query, key, value, added.masked_fill(empty, -1e30 if empty_rows == "mean" else math.nan), scale)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    if query.dim() == 4:
+        return nnf.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+    # In four dimensions PyTorch has its fast kernels: all heads of all samples become the heads of one.
+    if mask is not None and mask.dim() == 3:
+        mask = mask.unsqueeze(0)
+    heads = nnf.scaled_dot_product_attention(
+        query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0), mask, scale=scale
+    )
+    return heads.squeeze(0)
+
+
+def _fits(mask: Tensor, query: Tensor, key: Tensor) -> bool:
+    for axis in range(1, mask.dim() + 1):
+        size = mask.shape[-axis]
+        if size != 1 and size != (key.shape[-2] if axis == 1 else query.shape[-axis]):
+            return False
+    return True
+
+
+def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, empty_rows: str) -> Tensor:
+    scores = torch.matmul(query, key.transpose(-2, -1)) * scale
+    if mask.dtype == torch.bool:
+        far = -1e30 if scores.dtype in (torch.float32, torch.float64) else -6e4
+        scores = torch.where(mask, scores, far if empty_rows == "mean" else -math.inf)
+    else:
+        scores = scores + mask
+    weights = torch.softmax(scores, -1)
+    if empty_rows == "zero":
+        weights = torch.where(torch.isnan(weights), torch.zeros_like(weights), weights)
+    return torch.matmul(weights, value)
