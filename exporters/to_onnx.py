@@ -19,7 +19,7 @@ from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
 from toolkit.runtime.torchscript_runner import TorchRunner, arguments, to_tensor
-from toolkit.signature import Signature, unflatten
+from toolkit.signature import Signature, leaves, unflatten
 
 NEWEST_OPSET = 23
 _TORCH_DYNAMO_FLOOR = 18
@@ -103,12 +103,19 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
     import onnx_ir as ir
     import torch
 
+    from exporters import flat_script
+
     args, kwargs = _example(model)
-    signature = model.signature
+    signature, module = model.signature, module or model.module
+    inputs, outputs = list(signature.input_names), list(signature.output_names)
+    if "ScriptModule" in type(module).__name__ and not flat_script.is_flat(signature):
+        inputs, outputs = list(leaves(signature.input_structure)), list(leaves(signature.output_structure))
+        module, kwargs, values = flat_script.flatten(module, signature), {}, _example_tensors(model)
+        args = tuple(values[name] for name in inputs)
     specs = (*signature.inputs, *signature.outputs)
     with _quiet():
         torch.onnx.export(
-            module or model.module,
+            module,
             (*args, kwargs) if kwargs else args,
             str(path),
             dynamo=False,
@@ -116,14 +123,18 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=min(options.opset, 20),
-            input_names=list(signature.input_names),
-            output_names=list(signature.output_names),
+            input_names=inputs,
+            output_names=outputs,
             dynamic_axes={spec.name: spec.dynamic_dims for spec in specs if spec.dynamic_dims},
         )
     _save(ir.load(path), model, path, options)
 
 
 def _example(model: TorchRunner) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return arguments(model.signature, _example_tensors(model))
+
+
+def _example_tensors(model: TorchRunner) -> dict[str, Any]:
     import torch
 
     signature = model.signature
@@ -132,7 +143,7 @@ def _example(model: TorchRunner) -> tuple[tuple[Any, ...], dict[str, Any]]:
             "the file does not say what its inputs are", where="source", hint="Describe them with --input."
         )
     values = examples.arrays(signature, examples.sizes(signature, 0))
-    return arguments(signature, {name: to_tensor(torch, array, "cpu") for name, array in values.items()})
+    return {name: to_tensor(torch, array, "cpu") for name, array in values.items()}
 
 
 @contextlib.contextmanager

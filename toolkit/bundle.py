@@ -103,7 +103,7 @@ def export(
         names=tuple(_format_names(to)),
         output=Path(output),
         options=ExportOptions(opset=opset),
-        settings=Settings(tuple(devices), count, seed, Thresholds(), latency, stage),
+        settings=Settings(tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage),
         data=data,
         model=None if isinstance(source, str | Path) else source,
     )

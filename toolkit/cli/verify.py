@@ -21,6 +21,7 @@ from toolkit.cli import options
 @click.option("--rtol", type=float, help="A limit of your own; it can only make the verdict stricter.")
 @click.option("--max-ratio", type=float, help="A stricter limit on R, the error over the source's own noise.")
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
+@click.option("--locate/--no-locate", default=True, help="On a FAIL, find the operator where it starts, and why.")
 @click.option("--worst", type=click.Path(path_type=Path), default=None, help="Save the worst input here, as .npz.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.device_option
@@ -52,6 +53,7 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             rtol=given["rtol"],
             max_ratio=given["max_ratio"],
             latency=given["latency"],
+            locate=given["locate"],
             worst=given["worst"],
             limits=options.limits(given["threads"], given["timeout"], given["memory"]),
             commands=options.commands(given["pythons"], given["workers"]),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from toolkit.report.cells import difference, ratio
 from toolkit.report.plain import plain
 from toolkit.report.thresholds import ACCEPTED, ASKED, REJECTED, WORST, value_text
+from toolkit.verification.divergence import Divergence
 from toolkit.verification.report import Lens, OutputComparison, Row, Verdict
 
 _OPENING = {
@@ -77,10 +78,32 @@ def next_step(row: Row) -> str:
     """What to do about a row; empty for a PASS."""
     if row.verdict is not Verdict.FAIL:
         return _NEXT[row.verdict]
+    if row.divergence is not None and row.divergence.operator is not None:
+        return _at_the_place(row.divergence)
     if not row.outputs:
         return _NEXT_WITHOUT_OUTPUTS
     seen = {(lens.name, lens.passed) for lens in row.lenses}
     return next((advice for sign, advice in _NEXT_FAILED.items() if sign in seen), _NEXT_WITHOUT_LENS)
+
+
+def _at_the_place(divergence: Divergence) -> str:
+    """What is known of the operator where it starts, and what that calls for."""
+    whose = (
+        f"{plain(divergence.source_operator)} '{plain(divergence.source_node or '', 60)}'"
+        if divergence.source_operator
+        else ""
+    )
+    parts = [
+        f"Look at {plain(divergence.operator or '')} '{plain(divergence.node or '', 60)}' in the file",
+        f"against {whose} in the source" if whose else "",
+        f"({plain(divergence.source_line, 90)})" if divergence.source_line else "",
+    ]
+    proof = (
+        " Given there what the source has, the file's outputs agree with the source's: it is the cause."
+        if divergence.proved
+        else ""
+    )
+    return " ".join(part for part in parts if part) + "." + proof
 
 
 def _exactly(output: OutputComparison) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.report import cells, charts, explanation, thresholds
+from toolkit.report import cells, charts, explanation, thresholds, way
 from toolkit.report.plain import plain
 from toolkit.verification.report import Report, Row, Verdict
 
@@ -64,6 +64,7 @@ class Item:
     strip: charts.Strip | None
     errors: charts.Chart | None
     latency: charts.Chart | None
+    way: way.Way | None
     opened: bool
 
 
@@ -128,6 +129,7 @@ def _item(anchor: str, row: Row, strip: charts.Strip | None, report: Report) -> 
         strip,
         charts.errors(output.errors, report.thresholds) if output and output.errors else None,
         charts.latencies(row.latency) if row.latency else None,
+        way.draw(row.divergence, report.thresholds) if row.divergence else None,
         row.verdict is not Verdict.PASS or (report.passed and len(report.rows) <= _OPEN_UP_TO),
     )
 

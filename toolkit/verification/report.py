@@ -22,6 +22,7 @@ from toolkit.errors import (
     EXIT_UNSAFE,
     EXIT_USAGE,
 )
+from toolkit.verification.divergence import Divergence
 
 SCHEMA = "toolkit-report/1"
 
@@ -154,6 +155,7 @@ class Row:
     latency: Latency | None = None
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+    divergence: Divergence | None = None
 
     @property
     def worst_output(self) -> OutputComparison | None:
@@ -258,6 +260,7 @@ def from_json(data: Mapping[str, Any]) -> Report:
 def _row(data: Mapping[str, Any]) -> Row:
     fields = dict(data)
     latency = fields.pop("latency")
+    divergence = fields.pop("divergence", None)  # reports of earlier versions have none
     outputs = fields.pop("outputs")
     return Row(
         **{
@@ -266,6 +269,7 @@ def _row(data: Mapping[str, Any]) -> Row:
             "notes": tuple(fields["notes"]),
             "lenses": tuple(Lens(**lens) for lens in fields["lenses"]),
             "outputs": tuple(_output(output) for output in outputs),
+            "divergence": Divergence.from_json(divergence),
             "latency": _latency(latency) if latency else None,
         }
     )

@@ -25,6 +25,7 @@ from toolkit.runtime import devices
 from toolkit.signature import Signature
 from toolkit.verification import compare, interface, judge, lenses, timing
 from toolkit.verification.compare import Measured, Mismatch
+from toolkit.verification.locate import conduct
 from toolkit.verification.plan import Batch
 from toolkit.verification.reference import Answers
 from toolkit.verification.report import Latency, Lens, OutputComparison, Row, Verdict
@@ -121,11 +122,15 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
             judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
         judgement = judge.settled(judgement, tried_more=extra is not None)
     seen: list[Lens] = []
-    timed = None
+    timed = found = None
     if not mismatches:
         seen = _look(subject, side, compared)
         judgement = judge.judge_row(judgement, seen)
         judgement = judge.with_doubts(judgement, answers.doubts)
+        if judgement.verdict is Verdict.FAIL and settings.locate and subject.side is not None:
+            settings.stage(f"find where {Path(row.path).name} parts from its source")
+            found = conduct.locate(pool, subject.side, side, answers, _worst(compared))
+            judgement = replace(judgement, reason=f"{judgement.reason}; {found.words}")
         if settings.latency:
             subject.revive(pool)
             timed = _timed(pool, subject, side, notes)
@@ -135,9 +140,15 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
         reason=judgement.reason,
         outputs=tuple(output for output, _ in compared),
         lenses=tuple(seen),
+        divergence=found,
         latency=timed,
         notes=tuple(notes),
     )
+
+
+def _worst(compared: Compared) -> OutputComparison | None:
+    outputs = [output for output, _ in compared]
+    return max(outputs, key=lambda output: (output.noise_ratio or 0.0, output.max_abs), default=None)
 
 
 def _look(subject: Subject, side: FileSide, compared: Compared) -> list[Lens]:

@@ -32,6 +32,7 @@ class Settings:
     seed: int = 7
     thresholds: Thresholds = field(default_factory=Thresholds)
     latency: bool = True
+    locate: bool = False  # on a FAIL, whether to look for the operator where it starts
     stage: Stage = lambda _: None
 
 

@@ -40,6 +40,7 @@ def verify(
     rtol: float | None = None,
     max_ratio: float | None = None,
     latency: bool = True,
+    locate: bool = True,
     worst: str | Path | None = None,
     limits: Limits | None = None,
     commands: Mapping[str, str] | None = None,
@@ -62,6 +63,7 @@ def verify(
         rtol: largest relative difference allowed; of `atol` and `rtol` one must hold.
         max_ratio: largest R allowed, where it is stricter than the verdict's own.
         latency: whether to time the files against the source.
+        locate: whether to look, on a FAIL, for the operator where the files part from the source, and why.
         worst: where to save the worst input, as .npz, if anything does not pass.
         limits: time, memory and threads of the workers.
         commands: other interpreters or prefixes for workers, by runtime or device kind.
@@ -74,7 +76,7 @@ def verify(
     for device in devices:
         device_names.parse(device)
     thresholds = Thresholds(atol=atol, rtol=rtol, max_ratio=max_ratio)
-    settings = Settings(tuple(devices), count, seed, thresholds, latency, stage)
+    settings = Settings(tuple(devices), count, seed, thresholds, latency, locate, stage)
     is_bundle = isinstance(source, str | Path) and (Path(source) / manifest.NAME).is_file()
     files = _files([*targets] or ([source] if is_bundle else []))
     with WorkerPool(limits=limits, commands=commands) as pool:
