@@ -81,7 +81,7 @@ def values(node: ir.Node) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     try:
-        schema = onnx.defs.get_schema(node.op_type, domain=node.domain)
+        schema = _schema(node)
         for name, formal in schema.attributes.items():
             if formal.default_value.type:
                 found[name] = onnx.helper.get_attribute_value(formal.default_value)
@@ -90,6 +90,15 @@ def values(node: ir.Node) -> dict[str, Any]:
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS, ir.AttributeType.TENSOR)
     found |= {name: attribute.value for name, attribute in node.attributes.items() if attribute.type not in kinds}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
+
+
+def _schema(node: ir.Node) -> Any:
+    """The newest definition of an operator; what a graph spelled out is ONNX's own operator under another domain."""
+    import onnx
+
+    from exporters.graph.operator_table import FUSED
+
+    return onnx.defs.get_schema(node.op_type, domain="" if node.domain == FUSED else node.domain)
 
 
 def weights(place: Place, theirs: ir.Node) -> Iterator[str]:
@@ -117,7 +126,7 @@ def formal_names(node: ir.Node) -> Mapping[int, str]:
     import onnx
 
     try:
-        schema = onnx.defs.get_schema(node.op_type, domain=node.domain)
+        schema = _schema(node)
     except onnx.defs.SchemaError:
         return {}
     return {index: formal.name for index, formal in enumerate(schema.inputs)}

@@ -33,9 +33,16 @@ def run(path: Path, mendings: Sequence[Mending], inputs: Mapping[str, np.ndarray
 
 def _become(model: ir.Model, ours: ir.Node, theirs: ir.Node, source: Trace) -> None:
     """Take over kind, attributes and weights; what the operator reads of other operators stays as it is."""
+    import onnx
+
+    from exporters.graph.operator_table import FUSED
+
     fixed = trace.Trace(model, {}).fixed
     moving = [value for value in ours.inputs if value is not None and str(value.name) not in fixed]
     ours.op_type, ours.domain = theirs.op_type, theirs.domain
+    if theirs.domain == "" and model.opset_imports[""] < source.model.opset_imports[""]:
+        ours.domain = FUSED  # the newest meaning of an operator that the file's opset may not have
+    model.opset_imports.setdefault(ours.domain, onnx.defs.onnx_opset_version())
     ours.attributes.clear()
     for attribute in theirs.attributes.values():
         ours.attributes.add(attribute)

@@ -83,7 +83,10 @@ def run(model: ir.Model, inputs: Mapping[str, Array], *, wide: bool = True) -> T
     from exporters.onnx_to_torch.builder import Builder
 
     builder = Builder(model, model.graph.name or "graph")
-    module = builder.build().eval()
+    try:
+        module = builder.build().eval()
+    except Exception as error:
+        raise Inconclusive(f"its graph cannot be rebuilt ({_first_line(error)})") from error
     module = module.double() if wide else module
     names = {node.name: str(value.name) for value, node in builder.values.items() if node.op != "get_attr"}
     arrays: dict[str, Array] = {}
@@ -109,8 +112,12 @@ def run(model: ir.Model, inputs: Mapping[str, Array], *, wide: bool = True) -> T
     except Inconclusive:
         raise
     except Exception as error:
-        raise Inconclusive(f"its graph does not run in float64 ({str(error).strip().splitlines()[0][:160]})") from error
+        raise Inconclusive(f"its graph does not run in float64 ({_first_line(error)})") from error
     return Trace(model, arrays)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _in_order(model: ir.Model, inputs: Mapping[str, Array]) -> list[Array]:
