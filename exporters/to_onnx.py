@@ -184,13 +184,14 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     import onnx_ir as ir
     from onnx_ir.passes import common
 
-    from exporters.graph import interface
+    from exporters.graph import interface, pad_guard
 
     graph = common.IdentityEliminationPass()(graph).model
     graph = _moved(graph)
     graph = common.RemoveUnusedNodesPass()(graph).model
     graph = _raised(graph, options.opset)
     _forget_unused_domains(graph)
+    pad_guard.guard(graph)
     interface.finish(graph, model.signature, model.contract)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
