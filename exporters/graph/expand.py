@@ -42,6 +42,8 @@ def _call(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, index: int) 
     model.functions[function.identifier()] = function
     model.opset_imports["toolkit.expanded"] = 1
     _write_defaults(node, model)
+    for name in [a.name for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]:
+        del node.attributes[name]
     node.domain, node.op_type = body.domain, body.name
 
 
@@ -62,20 +64,49 @@ def _define_outputs(body: onnx.FunctionProto) -> None:
 
 
 def _body(node: ir.Node, model: ir.Model) -> onnx.FunctionProto | None:
-    if any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values()):
-        return None  # the inliner cannot hand a subgraph to a body
+    subgraphs = [a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
     opset = model.opset_imports.get(node.domain, 0)
     try:
         schema: Any = defs.get_schema(node.op_type, opset, node.domain)
     except defs.SchemaError:
         return None
     if schema.has_context_dependent_function:
-        return _context_dependent_body(schema, node, opset)
-    if schema.has_function:
+        # such a body has the subgraphs' own nodes in it, which cannot see what lies around the call
+        return _context_dependent_body(schema, node, opset) if all(map(_stands_alone, subgraphs)) else None
+    if schema.has_function and not subgraphs:
         body = onnx.FunctionProto()
         body.CopyFrom(_newest_body(schema, opset))
         return body
     return None
+
+
+def _captured(graph: ir.Graph) -> list[ir.Value]:
+    """The values of the graphs around it that a subgraph uses."""
+    inside = {id(value) for value in graph.inputs}
+    for node in graph.all_nodes():
+        inside |= {id(value) for value in node.outputs}
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                inside |= {id(value) for value in attribute.as_graph().inputs}
+    used = [value for node in graph.all_nodes() for value in node.inputs if value is not None]
+    return list({id(value): value for value in (*used, *graph.outputs) if id(value) not in inside}.values())
+
+
+def _stands_alone(graph: ir.Graph) -> bool:
+    """Give a subgraph its own copies of the constants that it uses; False where it uses anything else from outside."""
+    outside = _captured(graph)
+    if any(value.const_value is None for value in outside):
+        return False
+    nodes = list(graph.all_nodes())
+    for value in outside:
+        constant = ir.node("Constant", [], {"value": value.const_value})
+        constant.outputs[0].name = f"{value.name}__own"
+        graph.insert_before(graph[0], constant)
+        for node in nodes:
+            for index, given in enumerate(node.inputs):
+                if given is value:
+                    node.replace_input_with(index, constant.outputs[0])
+    return True
 
 
 def _newest_body(schema: Any, opset: int) -> onnx.FunctionProto:

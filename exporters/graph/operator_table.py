@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from exporters.graph.kinds import TENSOR, kind_of_node
 from toolkit.errors import InvalidGraph, UnsupportedOperator
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Operator:
     """A function that stands for `name` from opset `since` on, giving `outputs` results (None: as many as the node).
 
-    `layout` names the rule by which the function copes with permuted tensors (see `exporters.graph.layout`).
+    `of` is the kind of first input that it takes, where there is one function for tensors and another for sequences
+    or optional values (None: every kind). `layout` names the rule by which the function copes with permuted tensors
+    (see `exporters.graph.layout`).
     """
 
     name: str
@@ -32,6 +35,7 @@ class Operator:
     domain: str = ""
     outputs: int | None = 1
     layout: str = "source"
+    of: str | None = None
 
     @cached_property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -57,7 +61,14 @@ class OperatorTable:
         self._operators: dict[tuple[str, str], list[Operator]] = {}
 
     def op(
-        self, name: str, *, since: int, domain: str = "", outputs: int | None = 1, layout: str = "source"
+        self,
+        name: str,
+        *,
+        since: int,
+        domain: str = "",
+        outputs: int | None = 1,
+        layout: str = "source",
+        of: str | None = None,
     ) -> Callable[[Function], Function]:
         """Register the decorated function for `name`, from opset `since` until the next one registered.
 
@@ -65,14 +76,15 @@ class OperatorTable:
         """
 
         def register(function: Function) -> Function:
-            self.add(Operator(name, since, function, domain, outputs, layout))
+            self.add(Operator(name, since, function, domain, outputs, layout, of))
             return function
 
         return register
 
     def add(self, operator: Operator) -> None:
         rows = self._operators.setdefault((operator.domain, operator.name), [])
-        if any((row.since, row.outputs) == (operator.since, operator.outputs) for row in rows):
+        same = (operator.since, operator.outputs, operator.of)
+        if any((row.since, row.outputs, row.of) == same for row in rows):
             raise ValueError(
                 f"{operator.name} since opset {operator.since} is already registered for {self.target}: "
                 f"{operator.function.__name__} would be its second function"
@@ -83,20 +95,22 @@ class OperatorTable:
         for rows in self._operators.values():
             yield from rows
 
-    def lookup(self, name: str, opset: int, domain: str = "", outputs: int = 1) -> Operator | None:
+    def lookup(self, name: str, opset: int, domain: str = "", outputs: int = 1, of: str = TENSOR) -> Operator | None:
         """The newest function whose `since` is at most `opset`, and that gives at least `outputs` results.
 
         In the domain `FUSED`, ONNX's operators are meant as the newest opset has them.
         """
         if domain == FUSED and (domain, name) not in self._operators:
             domain, opset = "", self.ceiling
-        rows = [row for row in self._operators.get((domain, name), []) if row.since <= opset]
+        known = self._operators.get((domain, name), [])
+        rows = [row for row in known if row.since <= opset and row.of in (None, of)]
         newest = max((row.since for row in rows), default=0)
         fitting = [row for row in rows if row.since == newest and (row.outputs is None or row.outputs >= outputs)]
         return min(fitting, key=lambda row: row.outputs or 0, default=None)
 
     def lookup_node(self, node: ir.Node, model: ir.Model) -> Operator | None:
-        return self.lookup(node.op_type, model.opset_imports.get(node.domain, 0), node.domain, used_outputs(node))
+        opset = model.opset_imports.get(node.domain, 0)
+        return self.lookup(node.op_type, opset, node.domain, used_outputs(node), kind_of_node(node))
 
     def missing(self, model: ir.Model) -> list[ir.Node]:
         """All nodes of the model, subgraphs included, that this table has no function for."""
@@ -119,12 +133,14 @@ class OperatorTable:
         first = nodes[0]
         others: dict[str, list[str]] = {}
         for node in nodes[1:]:
-            others.setdefault(f"{_title(node)} (opset {model.opset_imports[node.domain]})", []).append(_name(node))
+            others.setdefault(f"{node_title(node)} (opset {model.opset_imports[node.domain]})", []).append(
+                node_name(node)
+            )
         more = "".join(f"\n  also {title} at {_list(names)}" for title, names in others.items())
         opset = model.opset_imports[first.domain]
         return UnsupportedOperator(
-            f"{_title(first)} (opset {opset}) has no {self.target} form{'.' if not more else f';{more}'}",
-            where=f"{where}, node '{_name(first)}'",
+            f"{node_title(first)} (opset {opset}) has no {self.target} form{'.' if not more else f';{more}'}",
+            where=f"{where}, node '{node_name(first)}'",
             hint=self.advice,
         )
 
@@ -141,11 +157,11 @@ def opset_of(node: ir.Node, model: ir.Model, where: str) -> int:
     return model.opset_imports[node.domain]
 
 
-def _title(node: ir.Node) -> str:
+def node_title(node: ir.Node) -> str:
     return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
-def _name(node: ir.Node) -> str:
+def node_name(node: ir.Node) -> str:
     return node.name or f"-> {node.outputs[0].name}"
 
 

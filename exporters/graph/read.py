@@ -10,6 +10,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
+from exporters.graph import adopt
 from toolkit.errors import InvalidGraph
 
 type_error_hint = "Give a path, an onnx.ModelProto or an onnx_ir.Model."
@@ -27,7 +28,7 @@ def read(model: str | Path | onnx.ModelProto | ir.Model) -> ir.Model:
         return read(ir.to_proto(model))
     if isinstance(model, onnx.ModelProto):
         _check(model, IN_MEMORY)
-        return ir.from_proto(model)
+        return adopt.adopt(ir.from_proto(model))
     if isinstance(model, str | Path):
         return _read_file(Path(model))
     raise InvalidGraph(f"a {type(model).__name__} is not an ONNX model", hint=type_error_hint)
@@ -51,7 +52,7 @@ def _read_file(path: Path) -> ir.Model:
         ) from error
     _check_external_data(proto, path)
     _check(proto, path.name, path)
-    return ir.load(path)
+    return adopt.adopt(ir.load(path))
 
 
 def _check(proto: onnx.ModelProto, where: str, path: Path | None = None) -> None:
@@ -59,7 +60,7 @@ def _check(proto: onnx.ModelProto, where: str, path: Path | None = None) -> None
         raise InvalidGraph("this is not an ONNX model, or it was cut short", where=where)
     try:
         # A path lets the checker read models of more than 2 GB, and follow their external data.
-        onnx.checker.check_model(str(path) if path else proto)
+        onnx.checker.check_model(adopt.adopted_proto(proto) or (str(path) if path else proto))
     except (onnx.checker.ValidationError, EncodeError) as error:
         raise InvalidGraph(_first_sentence(str(error)), where=where, hint="ONNX's own checker refuses it.") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 
 import onnx_ir as ir
@@ -45,6 +46,8 @@ def _dim(name: str, axis: int, dim: int | ir.SymbolicDim) -> Dim:
 
 
 def identifier(name: str) -> str:
-    """`name` with everything that no identifier may hold made an underscore."""
+    """`name` with everything that no identifier may hold made an underscore; Python's own words get one more."""
     valid = re.sub(r"\W", "_", name, flags=re.ASCII)
+    if keyword.iskeyword(valid):
+        return f"{valid}_"
     return f"_{valid}" if not valid or valid[0].isdigit() else valid

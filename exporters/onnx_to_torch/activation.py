@@ -109,6 +109,10 @@ def _as_matrix(x: Tensor, axis: int) -> Tensor:
 
 @TORCH.op("Softmax", since=13)
 def softmax(input: Tensor, axis: int = -1) -> Tensor:
+    """ONNX Softmax; in half precision its steps are rounded one by one, as its function body defines them."""
+    if input.dtype == torch.float16 and input.numel() > 0:
+        powers = torch.exp(input - input.amax([axis], keepdim=True))
+        return powers / powers.sum([axis], keepdim=True)
     return torch.softmax(input, axis)
 
 

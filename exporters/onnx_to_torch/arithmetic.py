@@ -65,6 +65,11 @@ def power(X: Tensor, Y: Tensor) -> Tensor:
     return torch.pow(wide(X), wide(Y)).to(X.dtype)
 
 
+@TORCH.op("Pow", since=1)
+def power_1(X: Tensor, Y: Tensor, axis: int | None = None, broadcast: int = 0) -> Tensor:
+    return power(X, _aligned(X, Y, axis))
+
+
 @TORCH.op("Mod", since=10)
 def mod(A: Tensor, B: Tensor, fmod: int = 0) -> Tensor:
     """ONNX Mod: the sign of the divisor (as Python), or with `fmod` that of the dividend (as C)."""
@@ -78,6 +83,12 @@ def mod(A: Tensor, B: Tensor, fmod: int = 0) -> Tensor:
 @TORCH.op("PRelu", since=7)
 def prelu(X: Tensor, slope: Tensor) -> Tensor:
     return torch.where(wide(X) < 0, wide(X) * wide(slope), wide(X)).to(X.dtype)
+
+
+@TORCH.op("PRelu", since=1)
+def prelu_1(X: Tensor, slope: Tensor) -> Tensor:
+    """ONNX PRelu up to opset 6, whose slope is one number or one per channel."""
+    return prelu(X, slope if slope.numel() == 1 else slope.reshape([-1] + [1] * (X.dim() - 2)))
 
 
 @TORCH.op("Where", since=9)

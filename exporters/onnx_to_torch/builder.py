@@ -14,14 +14,17 @@ from onnx import defs
 from torch import Tensor, fx, nn
 
 from exporters.graph import clean, expand, patterns, read
-from exporters.graph.operator_table import Operator, used_outputs
+from exporters.graph.kinds import kind_of
+from exporters.graph.operator_table import Operator, node_name, node_title, used_outputs
 from exporters.graph.signature import identifier
-from exporters.onnx_to_torch import convert
+from exporters.onnx_to_torch import convert, limits, subgraphs
 from exporters.onnx_to_torch.dtypes import NARROW, dtype_of, tensor_of
 from exporters.onnx_to_torch.elementwise import cast_like
 from exporters.onnx_to_torch.integers import clamped, wrapped
 from exporters.onnx_to_torch.operators import TORCH
+from exporters.onnx_to_torch.packing import ANNOTATIONS, PACKED, UNPACKED, unpacked_as
 from exporters.onnx_to_torch.weights import Weights
+from toolkit.errors import UnsupportedOperator
 
 
 def _literal(value: float) -> int:
@@ -40,8 +43,6 @@ PYTHON_VALUES: dict[Any, tuple[Callable[[Tensor], Any], Callable[[list[Any]], An
 }
 PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
 
-# Operators with subgraphs: how many inputs come before the list of values that a body carries along.
-LEADING_INPUTS = {"If": 1, "Loop": 2, "Scan": 0}
 # What makes integers of four or two bits: how it treats those that do not fit.
 NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrapped, "QuantizeLinear": clamped}
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
@@ -51,6 +52,7 @@ def build(model: str | Path | onnx.ModelProto | ir.Model) -> fx.GraphModule:
     where = read.name_of(model)
     graph_model = prepare(read.read(model))
     TORCH.require(graph_model, where)
+    require_covered(graph_model, where)
     return Builder(graph_model, where).build()
 
 
@@ -61,6 +63,22 @@ def prepare(model: ir.Model) -> ir.Model:
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))
     return model
+
+
+def require_covered(model: ir.Model, where: str) -> None:
+    """Raise UnsupportedOperator for the nodes that ask of their operators what no function here does."""
+    found = []
+    for node in model.graph.all_nodes():
+        row = TORCH.lookup_node(node, model)
+        what = limits.exceeded(node, row) if row is not None else None
+        if what:
+            found.append((node, f"{node_title(node)} with {what}"))
+    if found:
+        more = "".join(f";\n  also {text} at '{node_name(node)}'" for node, text in found[1:])
+        node, text = found[0]
+        raise UnsupportedOperator(
+            f"{text} has no PyTorch form{more or '.'}", where=f"{where}, node '{node_name(node)}'", hint=TORCH.advice
+        )
 
 
 class Builder:
@@ -95,7 +113,7 @@ class Builder:
 
     def _placeholder(self, value: ir.Value) -> fx.Node:
         node = self.graph.placeholder(identifier(value.name or "input"))
-        node.type = list[Tensor] if isinstance(value.type, ir.SequenceType) else None
+        node.type = ANNOTATIONS[kind_of(value)]
         return node
 
     def _value(self, value: ir.Value) -> fx.Node:
@@ -106,7 +124,10 @@ class Builder:
     def _add(self, node: ir.Node) -> None:
         row = TORCH.lookup_node(node, self.model)
         assert row is not None, "OperatorTable.require was not called"
-        call = self._control_flow(node, row) if row.layout == "subgraphs" else self._call(node, row)
+        if row.layout == "subgraphs":
+            self._control_flow(node, row)
+            return
+        call = self._call(node, row)
         if row.outputs == 1:
             self.values[node.outputs[0]] = call
             return
@@ -114,28 +135,40 @@ class Builder:
             if value.uses() or value.is_graph_output():
                 self.values[value] = self.graph.call_function(operator.getitem, (call, index))
 
-    def _control_flow(self, node: ir.Node, row: Operator) -> fx.Node:
-        """If, Loop and Scan: the row's function makes a module of the subgraphs' modules, which is then called."""
+    def _control_flow(self, node: ir.Node, row: Operator) -> None:
+        """If, Loop and their like: the row's function makes a module of the subgraphs' modules, to be called."""
+        leading = sum(parameter.annotation in (Tensor, Tensor | None) for parameter in row.parameters.values())
+        listed = node.op_type != "If"
         keywords: dict[str, Any] = {}
         captured: list[list[fx.Node]] = []
         # in the order of the parameters: a file may name the else branch first
         for name in (name for name in row.parameters if name in node.attributes):
             attribute = node.attributes[name]
             if attribute.type == ir.AttributeType.GRAPH:
-                inner = SubgraphBuilder(self, attribute.as_graph(), one_list=row.name == "If")
-                keywords[name] = inner.build()
-                captured.append([self._value(value) for value in inner.captured])
+                inner = SubgraphBuilder(self, attribute.as_graph(), takes_inputs=listed)
+                keywords[name] = inner.build(subgraphs.kinds_of_results(node, attribute.as_graph()))
+                captured.append([self._packed(value, kind_of(value)) for value in inner.captured])
             else:
                 keywords[name] = self._attribute(attribute, node, row.parameters[name].annotation)
-        inputs: list[Any] = [None if value is None else self._value(value) for value in node.inputs]
-        leading = LEADING_INPUTS[row.name]
-        if row.name != "If":
-            keywords |= {"outputs": len(node.outputs), "carried": len(inputs) - leading}
-            inputs = [*inputs[:leading], inputs[leading:]]
-        operands = [None] * (leading + (row.name != "If"))
-        name = f"{row.name.lower()}_{len(self.graph.nodes)}"
-        self.root.add_module(name, row.function(*operands, **keywords))
-        return self.graph.call_module(name, (*inputs, *captured))
+        keywords |= subgraphs.keywords(node, row, leading)
+        operands: list[Any] = [None if value is None else self._value(value) for value in node.inputs[:leading]]
+        if listed:
+            kinds = subgraphs.kinds_of_operands(node, leading)
+            values = node.inputs[leading:]
+            operands.append([self._packed(v, kind) for v, kind in zip(values, kinds, strict=True) if v is not None])
+        place = f"{row.name.lower()}_{len(self.graph.nodes)}"
+        tensors = (Tensor, Tensor | None, list[Tensor])
+        inputs = [p for name, p in row.parameters.items() if p.annotation in tensors and name not in keywords]
+        self.root.add_module(place, row.function(*([None] * len(inputs)), **keywords))
+        call = self.graph.call_module(place, (*operands, *captured))
+        for index, packed in enumerate(subgraphs.kinds_as_packed(node)):
+            value = node.outputs[index]
+            if value.uses() or value.is_graph_output():
+                item = self.graph.call_function(operator.getitem, (call, index))
+                self.values[value] = self.graph.call_function(unpacked_as(packed, kind_of(value)), (item,))
+
+    def _packed(self, value: ir.Value, kind: str) -> fx.Node:
+        return self.graph.call_function(PACKED[kind], (self._value(value),))
 
     def _call(self, node: ir.Node, row: Operator) -> fx.Node:
         if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT and self.anchor:
@@ -156,7 +189,7 @@ class Builder:
         given = list(node.inputs)
         while given and given[-1] is None:
             given.pop()
-        variadic = _variadic_position(node, self.model)
+        variadic = _variadic_position(node, self.model, row)
         head = given if variadic is None else given[:variadic]
         arguments = [self._argument(value, p.annotation) for value, p in zip(head, parameters, strict=False)]
         if variadic is not None:
@@ -172,7 +205,11 @@ class Builder:
         return self.graph.call_function(at_run_time, (self._value(value),))
 
     def _attributes(self, node: ir.Node, parameters: dict[str, Any]) -> dict[str, Any]:
-        wanted = {name: a for name, a in node.attributes.items() if name not in LEGACY_ATTRIBUTES}
+        wanted = {
+            name: a
+            for name, a in node.attributes.items()
+            if name not in LEGACY_ATTRIBUTES and a.type != ir.AttributeType.TYPE_PROTO
+        }
         found = {name: self._attribute(a, node, parameters[name].annotation) for name, a in wanted.items()}
         # what is the default anyway would only clutter the module's code
         return {name: value for name, value in found.items() if not _is(value, parameters[name].default)}
@@ -188,47 +225,53 @@ class Builder:
 
 
 class SubgraphBuilder(Builder):
-    """Builds a branch or a body: one list of inputs, one list of what it captures, one list of outputs."""
+    """Builds a branch or a body: lists of packed inputs (a branch has none) and captured values, a list of results."""
 
-    def __init__(self, outer: Builder, source: ir.Graph, *, one_list: bool) -> None:
+    def __init__(self, outer: Builder, source: ir.Graph, *, takes_inputs: bool) -> None:
         super().__init__(outer.model, outer.where)
         self.source = source
         self.captured: list[ir.Value] = []
-        self.inputs = None if one_list else self._list("inputs")
+        self.inputs = self._list("inputs") if takes_inputs else None
         self.capture = self._list("captured")
 
     def _list(self, name: str) -> fx.Node:
         node = self.graph.placeholder(name)
-        node.type = list[Tensor]
+        node.type = list[list[Tensor]]
         return node
 
-    def build(self) -> fx.GraphModule:
+    def build(self, kinds: list[str]) -> fx.GraphModule:  # type: ignore[override]
+        """The module whose results are packed as values of `kinds`."""
         for index, value in enumerate(self.source.inputs):
             assert self.inputs is not None
-            self.values[value] = self.graph.call_function(operator.getitem, (self.inputs, index))
+            self.values[value] = self._unpacked(self.inputs, index, kind_of(value))
         for node in self.source:
             self._add(node)
-        self.graph.output([self._value(value) for value in self.source.outputs])
+        self.graph.output([self._packed(value, kind) for value, kind in zip(self.source.outputs, kinds, strict=True)])
         return self._module(self.source.name or "Body")
 
     def _value(self, value: ir.Value) -> fx.Node:
         """What is not computed here comes from outside, weights included: they live in the outermost module."""
         if value not in self.values:
-            self.values[value] = self.graph.call_function(operator.getitem, (self.capture, len(self.captured)))
+            self.values[value] = self._unpacked(self.capture, len(self.captured), kind_of(value))
             self.captured.append(value)
         return self.values[value]
+
+    def _unpacked(self, values: fx.Node, index: int, kind: str) -> fx.Node:
+        item = self.graph.call_function(operator.getitem, (values, index))
+        return self.graph.call_function(UNPACKED[kind], (item,))
 
 
 def _is(value: Any, default: Any) -> bool:
     return type(value) is type(default) and value == default
 
 
-def _variadic_position(node: ir.Node, model: ir.Model) -> int | None:
-    """Where a node's variadic inputs start, if its operator has any."""
+def _variadic_position(node: ir.Node, model: ir.Model, row: Operator) -> int | None:
+    """Where a node's variadic inputs start, if its operator has any; beside ONNX's domains the function tells."""
     try:
         schema = defs.get_schema(node.op_type, model.opset_imports[node.domain], node.domain)
     except defs.SchemaError:
-        return None
+        annotations = [parameter.annotation for parameter in row.parameters.values()]
+        return annotations.index(list[Tensor]) if list[Tensor] in annotations else None
     kinds = [formal.option for formal in schema.inputs]
     variadic = defs.OpSchema.FormalParameterOption.Variadic
     return kinds.index(variadic) if variadic in kinds else None

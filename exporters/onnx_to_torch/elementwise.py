@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from exporters.graph.kinds import TENSOR
 from exporters.onnx_to_torch.integers import wide
 from exporters.onnx_to_torch.table import TORCH
 
@@ -122,7 +123,7 @@ def atanh(input: Tensor) -> Tensor:
     return torch.atanh(input)
 
 
-@TORCH.op("Identity", since=1)
+@TORCH.op("Identity", since=1, of=TENSOR)
 def identity(input: Tensor) -> Tensor:
     return input
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
@@ -166,6 +168,33 @@ def roi_align(
     if len(results) == 0:
         return torch.zeros([0, X.shape[1], output_height, output_width], dtype=X.dtype, device=X.device)
     return torch.stack(results)
+
+
+@TORCH.op("MaxRoiPool", since=1)
+def max_roi_pool(X: Tensor, rois: Tensor, pooled_shape: list[int], spatial_scale: float = 1.0) -> Tensor:
+    """ONNX MaxRoiPool: the largest element of each bin of a region (batch, left, top, right, bottom), ends included."""
+    results: list[Tensor] = []
+    for i in range(rois.shape[0]):
+        box: list[float] = torch.floor(rois[i, 1:].to(torch.float64) * spatial_scale + 0.5).tolist()
+        part = X[int(rois[i, 0].item())]
+        part = _largest_of_bins(part, 1, box[1], box[3], pooled_shape[0])
+        results.append(_largest_of_bins(part, 2, box[0], box[2], pooled_shape[1]))
+    if len(results) == 0:
+        return torch.zeros([0, X.shape[1]] + pooled_shape, dtype=X.dtype, device=X.device)  # noqa: RUF005 - TorchScript
+    return torch.stack(results)
+
+
+def _largest_of_bins(x: Tensor, axis: int, first: float, last: float, bins: int) -> Tensor:
+    """The maxima of `bins` overlapping stretches of an axis from `first` to `last`; 0 where one is outside."""
+    size = x.shape[axis]
+    step = max(last - first + 1.0, 1.0) / bins
+    found: list[Tensor] = []
+    for i in range(bins):
+        start = min(max(math.floor(i * step) + int(first), 0), size)
+        end = min(max(math.ceil((i + 1) * step) + int(first), 0), size)
+        part = x.narrow(axis, start, max(end - start, 0))
+        found.append(part.amax([axis]) if end > start else torch.zeros_like(x.select(axis, 0)))
+    return torch.stack(found, axis)
 
 
 @TORCH.op("RoiAlign", since=10)

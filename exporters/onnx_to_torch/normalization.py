@@ -9,6 +9,29 @@ from torch import Tensor
 from exporters.onnx_to_torch.table import TORCH
 
 
+@TORCH.op("BatchNormalization", since=1)
+def batch_normalization_1(
+    X: Tensor,
+    scale: Tensor,
+    B: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    epsilon: float = 1e-5,
+    is_test: int = 0,
+    momentum: float = 0.9,
+    spatial: int = 1,
+) -> Tensor:
+    """ONNX BatchNormalization up to opset 6: by the statistics of the batch, unless `is_test`."""
+    if is_test == 0:
+        axes, kept = [0], [1] + list(X.shape[1:])  # noqa: RUF005 - TorchScript
+        if spatial == 1:
+            axes, kept = [0] + [axis for axis in range(2, X.dim())], [1, -1] + [1] * (X.dim() - 2)  # noqa: C416 - TorchScript
+        center = X - X.mean(axes, keepdim=True)
+        normal = center * torch.rsqrt((center * center).mean(axes, keepdim=True) + epsilon)
+        return normal * scale.reshape(kept) + B.reshape(kept)
+    return batch_normalization_7(X, scale, B, mean, var, epsilon, momentum, spatial)
+
+
 @TORCH.op("BatchNormalization", since=7)
 def batch_normalization_7(
     X: Tensor,

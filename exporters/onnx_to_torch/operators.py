@@ -6,6 +6,7 @@ from exporters.onnx_to_torch import (
     constant,
     control_flow,
     convolution,
+    deformable,
     elementwise,
     fused,
     image,
@@ -13,6 +14,7 @@ from exporters.onnx_to_torch import (
     linear,
     logic,
     normalization,
+    optimizers,
     padding,
     pooling,
     quantization,
@@ -23,7 +25,14 @@ from exporters.onnx_to_torch import (
     sequence,
     shape,
     spectral,
+    text,
 )
+from exporters.onnx_to_torch.microsoft import activation as microsoft_activation
+from exporters.onnx_to_torch.microsoft import attention as microsoft_attention
+from exporters.onnx_to_torch.microsoft import linear as microsoft_linear
+from exporters.onnx_to_torch.microsoft import normalization as microsoft_normalization
+from exporters.onnx_to_torch.microsoft import quantized as microsoft_quantized
+from exporters.onnx_to_torch.microsoft import tensors as microsoft_tensors
 from exporters.onnx_to_torch.table import TORCH
 
 __all__ = [
@@ -33,13 +42,21 @@ __all__ = [
     "constant",
     "control_flow",
     "convolution",
+    "deformable",
     "elementwise",
     "fused",
     "image",
     "indexing",
     "linear",
     "logic",
+    "microsoft_activation",
+    "microsoft_attention",
+    "microsoft_linear",
+    "microsoft_normalization",
+    "microsoft_quantized",
+    "microsoft_tensors",
     "normalization",
+    "optimizers",
     "padding",
     "pooling",
     "quantization",
@@ -50,4 +67,5 @@ __all__ = [
     "sequence",
     "shape",
     "spectral",
+    "text",
 ]

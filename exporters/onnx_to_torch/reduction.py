@@ -44,6 +44,8 @@ def reduce_max(data: Tensor, axes: list[int] | None = None, keepdims: int = 1, n
         return data
     if data.numel() == 0 and data.is_floating_point():  # the maximum of nothing
         return data.sum(places, keepdim=keepdims == 1) - float("inf")
+    if data.dtype == torch.bool:  # of nothing, too
+        return reduce_sum(data.to(torch.int32), axes, keepdims, noop_with_empty_axes) > 0
     return unordered(torch.amax(ordered(data), places, keepdim=keepdims == 1), data.dtype)
 
 
@@ -54,6 +56,8 @@ def reduce_min(data: Tensor, axes: list[int] | None = None, keepdims: int = 1, n
         return data
     if data.numel() == 0 and data.is_floating_point():  # the minimum of nothing
         return data.sum(places, keepdim=keepdims == 1) + float("inf")
+    if data.dtype == torch.bool:  # of nothing, too
+        return reduce_sum((~data).to(torch.int32), axes, keepdims, noop_with_empty_axes) == 0
     return unordered(torch.amin(ordered(data), places, keepdim=keepdims == 1), data.dtype)
 
 

@@ -11,21 +11,24 @@ from exporters.onnx_to_torch.table import TORCH
 
 
 def _coordinates(
-    size: int, length: int, scale: float, mode: str, start: float, end: float, device: torch.device
+    size: int, length: int, wanted: float, scale: float, mode: str, start: float, end: float, device: torch.device
 ) -> Tensor:
-    """Where each of `length` results lies in an axis of `size` elements, by ONNX's transformation mode."""
+    """Where each of `length` results lies in an axis of `size` elements, by ONNX's transformation mode.
+
+    `wanted` is the length before it was rounded down: what ONNX calls the resized length, in formulas and in cases.
+    """
     x = torch.arange(length, dtype=torch.float64, device=device)
     if mode == "asymmetric":
         return x / scale
     if mode == "align_corners":
-        return x * (float(size - 1) / float(length - 1)) if length > 1 else x * 0.0
-    if mode == "pytorch_half_pixel" and length <= 1:
+        return x * (float(size - 1) / (wanted - 1.0)) if wanted != 1.0 else x * 0.0
+    if mode == "pytorch_half_pixel" and wanted <= 1.0:
         return x * 0.0
     if mode == "tf_half_pixel_for_nn":
         return (x + 0.5) / scale
     if mode == "tf_crop_and_resize":
-        if length > 1:
-            return start * float(size - 1) + x * ((end - start) * float(size - 1) / float(length - 1))
+        if wanted != 1.0:
+            return start * float(size - 1) + x * ((end - start) * float(size - 1) / (wanted - 1.0))
         return x * 0.0 + 0.5 * (start + end) * float(size - 1)
     if mode == "half_pixel_symmetric":
         center = size / 2.0
@@ -72,6 +75,7 @@ def _along(
     data: Tensor,
     axis: int,
     length: int,
+    wanted: float,
     scale: float,
     start: float,
     end: float,
@@ -85,7 +89,7 @@ def _along(
 ) -> Tensor:
     """`data` resized along one axis."""
     size = data.shape[axis]
-    x = _coordinates(size, length, scale, transformation, start, end, data.device)
+    x = _coordinates(size, length, wanted, scale, transformation, start, end, data.device)
     if mode == "nearest":
         result = data.index_select(axis, torch.clamp(_nearest(x, nearest_mode), 0, size - 1).to(torch.int64))
     else:
@@ -122,16 +126,20 @@ def resize(
         places = [axis + X.dim() if axis < 0 else axis for axis in axes]
     factors = [1.0] * len(places)
     lengths = [X.shape[axis] for axis in places]
+    wanted = [float(length) for length in lengths]
     if sizes is not None and len(sizes) > 0:
         factors = [float(sizes[i]) / float(X.shape[axis]) for i, axis in enumerate(places)]
         lengths = sizes
+        wanted = [float(length) for length in sizes]
         if keep_aspect_ratio_policy != "stretch":
             common = min(factors) if keep_aspect_ratio_policy == "not_larger" else max(factors)
             factors = [common for _ in factors]
-            lengths = [math.floor(common * float(X.shape[axis]) + 0.5) for axis in places]
+            wanted = [common * float(X.shape[axis]) for axis in places]
+            lengths = [math.floor(length + 0.5) for length in wanted]
     elif scales is not None:
         factors = scales
-        lengths = [math.floor(float(X.shape[axis]) * scales[i]) for i, axis in enumerate(places)]
+        wanted = [float(X.shape[axis]) * scales[i] for i, axis in enumerate(places)]
+        lengths = [math.floor(length) for length in wanted]
     result = X if X.is_floating_point() or mode == "nearest" else X.to(torch.float32)
     crops = coordinate_transformation_mode == "tf_crop_and_resize" and roi is not None and len(roi) > 0
     for i, axis in enumerate(places):
@@ -143,6 +151,7 @@ def resize(
                 result,
                 axis,
                 lengths[i],
+                wanted[i],
                 factors[i],
                 start,
                 end,

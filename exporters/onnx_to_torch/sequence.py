@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from exporters.graph.kinds import OPTIONAL, OPTIONAL_SEQUENCE, SEQUENCE, TENSOR
 from exporters.onnx_to_torch.table import TORCH
 
 
@@ -60,3 +61,57 @@ def split_to_sequence(input: Tensor, split: Tensor | None = None, axis: int = 0,
 @TORCH.op("ConcatFromSequence", since=11)
 def concat_from_sequence(input_sequence: list[Tensor], axis: int, new_axis: int = 0) -> Tensor:
     return torch.stack(input_sequence, axis) if new_axis == 1 else torch.cat(input_sequence, axis)
+
+
+@TORCH.op("Identity", since=1, of=SEQUENCE)
+def identity_of_sequence(input: list[Tensor]) -> list[Tensor]:
+    return input
+
+
+@TORCH.op("Identity", since=1, of=OPTIONAL)
+def identity_of_optional(input: Tensor | None) -> Tensor | None:
+    return input
+
+
+@TORCH.op("Identity", since=1, of=OPTIONAL_SEQUENCE)
+def identity_of_optional_sequence(input: list[Tensor] | None) -> list[Tensor] | None:
+    return input
+
+
+@TORCH.op("Optional", since=15, of=TENSOR)
+@TORCH.op("Optional", since=15, of=OPTIONAL)
+def optional(input: Tensor | None = None, type: int | None = None) -> Tensor | None:
+    """ONNX Optional: `type`, which only tells what is missing, is not handed over."""
+    return input
+
+
+@TORCH.op("Optional", since=15, of=SEQUENCE)
+@TORCH.op("Optional", since=15, of=OPTIONAL_SEQUENCE)
+def optional_of_sequence(input: list[Tensor] | None = None, type: int | None = None) -> list[Tensor] | None:
+    return input
+
+
+@TORCH.op("OptionalHasElement", since=15, of=TENSOR)
+@TORCH.op("OptionalHasElement", since=15, of=OPTIONAL)
+def optional_has_element(input: Tensor | None = None) -> Tensor:
+    return torch.tensor(input is not None)
+
+
+@TORCH.op("OptionalHasElement", since=15, of=SEQUENCE)
+@TORCH.op("OptionalHasElement", since=15, of=OPTIONAL_SEQUENCE)
+def optional_sequence_has_element(input: list[Tensor] | None = None) -> Tensor:
+    return torch.tensor(input is not None)
+
+
+@TORCH.op("OptionalGetElement", since=15, of=TENSOR)
+@TORCH.op("OptionalGetElement", since=15, of=OPTIONAL)
+def optional_get_element(input: Tensor | None) -> Tensor:
+    assert input is not None, "OptionalGetElement of a value that is missing"
+    return input
+
+
+@TORCH.op("OptionalGetElement", since=15, of=SEQUENCE)
+@TORCH.op("OptionalGetElement", since=15, of=OPTIONAL_SEQUENCE)
+def optional_get_sequence(input: list[Tensor] | None) -> list[Tensor]:
+    assert input is not None, "OptionalGetElement of a value that is missing"
+    return input

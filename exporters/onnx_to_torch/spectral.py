@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,30 @@ def dft(input: Tensor, dft_length: int | None = None, axis: int = -2, inverse: i
 def dft_17(input: Tensor, dft_length: int | None = None, axis: int = 1, inverse: int = 0, onesided: int = 0) -> Tensor:
     """ONNX DFT up to opset 19, whose axis is an attribute."""
     return dft(input, dft_length, axis, inverse, onesided)
+
+
+@TORCH.op("MelWeightMatrix", since=17)
+def mel_weight_matrix(
+    num_mel_bins: int,
+    dft_length: int,
+    sample_rate: int,
+    lower_edge_hertz: float,
+    upper_edge_hertz: float,
+    output_datatype: torch.dtype = torch.float32,
+) -> Tensor:
+    """ONNX MelWeightMatrix: (bins of the spectrum, mel bins), each column a triangle."""
+    lowest = 2595.0 * math.log10(1.0 + lower_edge_hertz / 700.0)
+    highest = 2595.0 * math.log10(1.0 + upper_edge_hertz / 700.0)
+    mels = torch.arange(num_mel_bins + 2, dtype=torch.float64) * ((highest - lowest) / (num_mel_bins + 2)) + lowest
+    hertz = 700.0 * torch.expm1(mels * (math.log(10.0) / 2595.0))
+    edges = torch.floor((dft_length + 1) * hertz / sample_rate)
+    left, center, right = edges[:-2], edges[1:-1], edges[2:]
+    place = torch.arange(dft_length // 2 + 1, dtype=torch.float64).unsqueeze(1)
+    rising = torch.where(center > left, (place - left) / (center - left), torch.ones_like(place))
+    falling = (right - place) / (right - center)
+    nothing = torch.zeros_like(rising)
+    weights = torch.where((place >= left) & (place <= center), rising, nothing)
+    return torch.where((place >= center) & (place < right), falling, weights).to(output_datatype)
 
 
 @TORCH.op("STFT", since=17)

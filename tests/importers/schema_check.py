@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import typing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from exporters.graph.operator_table import FUSED, Operator, OperatorTable
 
 # What a builder adds of its own: the number of outputs, of carried values, the input's shape, and a bias found behind.
-OURS = {"outputs", "carried", "source_shape", "bias"}
+OURS = {"outputs", "carried", "nothing", "sequences", "source_shape", "bias"}
 LEGACY = {"consumed_inputs"}
-DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype"}
+EARLY = {"LayerNormalization", "SimplifiedLayerNormalization"}
+DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype", "output_datatype"}
 # Defaults that the schemas state in words only, or that stand in a neighbouring version.
 IN_WORDS = {
     ("Constant", "value"): "required up to opset 11, one of many since",
@@ -57,6 +59,8 @@ def schemas(row: Operator, table: OperatorTable) -> list[defs.OpSchema]:
 
 
 def complaints(row: Operator, table: OperatorTable) -> list[str]:
+    if row.domain == "com.microsoft":
+        return microsoft_complaints(row)
     versions = schemas(row, table)
     if not versions:
         return ["ONNX has no such operator"]
@@ -131,13 +135,52 @@ def _same(given: Any, attribute: defs.OpSchema.Attribute, name: str) -> bool:
     return (list(given) if isinstance(given, tuple) else given) == wanted
 
 
+@cache
+def runtime_schemas() -> dict[str, Any]:
+    """ONNX Runtime's own operators, as it declares them."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+    own = [schema for schema in runtime.get_all_operator_schema() if schema.domain == "com.microsoft"]
+    # it declares its early normalisations in ONNX's domain
+    early = [s for s in runtime.get_all_operator_schema() if s.name in EARLY and s.domain == ""]
+    return {schema.name: schema for schema in (*early, *own)}
+
+
+def microsoft_complaints(row: Operator) -> list[str]:
+    schema = runtime_schemas().get(row.name)
+    if schema is None:
+        return ["ONNX Runtime has no such operator"]
+    names = [formal.name for formal in schema.inputs]
+    ours = [name for name in row.parameters if name not in OURS]
+    found = [f"input {i} is '{name}'" for i, name in enumerate(names) if i >= len(ours) or ours[i] != name]
+    wanted = {*schema.attributes} - LEGACY
+    found += [f"'{name}' is no input or attribute" for name in ours if name not in {*names, *wanted}]
+    for name in wanted:
+        parameter = row.parameters.get(name)
+        raw = schema.attributes[name]._default_value  # noqa: SLF001 - it has no public name
+        default = onnx.AttributeProto.FromString(raw) if raw else None
+        if parameter is None:
+            found.append(f"attribute '{name}' is missing")
+        elif default is not None and not _equal(parameter.default, onnx.helper.get_attribute_value(default)):
+            found.append(f"'{name}' is by default {default}, not {parameter.default}")
+    return found
+
+
+def _equal(given: Any, wanted: Any) -> bool:
+    if isinstance(wanted, float):
+        return isinstance(given, float) and np.float32(given) == np.float32(wanted)
+    return bool(given == (wanted.decode() if isinstance(wanted, bytes) else wanted))
+
+
 def _dtype(number: int) -> str:
     return str(onnx.helper.tensor_dtype_to_np_dtype(number))
 
 
 def check(target: str) -> dict[str, list[str]]:
     table = load(target)
-    return {f"{row.name}-{row.since}-{row.outputs}": complaints(row, table) for row in table if row.domain != FUSED}
+    return {
+        f"{row.name}-{row.since}-{row.outputs}-{row.of}": complaints(row, table) for row in table if row.domain != FUSED
+    }
 
 
 if __name__ == "__main__":

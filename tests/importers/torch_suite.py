@@ -42,6 +42,8 @@ NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8
 def to_torch(value: Any) -> Any:
     if isinstance(value, list):
         return [to_torch(item) for item in value]
+    if value is None:
+        return None
     array = as_array(value)
     if array.dtype in TORCH_BITS:
         bits, dtype = TORCH_BITS[array.dtype]
