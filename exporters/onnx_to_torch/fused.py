@@ -35,6 +35,8 @@ def scaled_dot_product_attention(
     """
     if mask is None:
         return _attend(query, key, value, None, scale)
+    if mask.dim() < 2:  # a scalar, such as a bias of every score: PyTorch wants two dimensions at least
+        mask = mask.reshape([1] * (2 - mask.dim()) + list(mask.shape))
     if mask_fits == 0 and not _fits(mask, query, key):
         return _spelled_out(query, key, value, mask, scale, empty_rows)
     if mask.dtype != torch.bool:
