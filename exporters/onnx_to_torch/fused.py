@@ -85,3 +85,9 @@ def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale:
     if empty_rows == "zero":
         weights = torch.where(torch.isnan(weights), torch.zeros_like(weights), weights)
     return torch.matmul(weights, value)
+
+
+@TORCH.op("Linear", since=1, domain=FUSED)
+def linear(x: Tensor, weight: Tensor, bias: Tensor, transB: int = 0) -> Tensor:
+    """A linear layer; unless `transB`, the weight is laid out as (inputs, outputs)."""
+    return nnf.linear(x, weight if transB == 1 else weight.t(), bias)
