@@ -12,9 +12,16 @@ DEFAULT_OPSET = 18
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """`opset` is the ONNX operator set of what is written, and of the hub on the way to the other formats."""
+    """What a user may ask of an export.
+
+    Args:
+        opset: the ONNX operator set of what is written, and of the hub on the way to the other formats.
+        optimize: whether a file that is rebuilt from ONNX is made for speed: normalisations folded into the weights
+            before them, weights stored in the order that the runtime likes. Without it they keep the source's bits.
+    """
 
     opset: int = DEFAULT_OPSET
+    optimize: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -64,11 +64,17 @@ def write(
 
 
 def write_from_onnx(
-    session: Session, onnx_path: str, to: str, path: str, signature: Mapping[str, Any], contract: Mapping[str, Any]
+    session: Session,
+    onnx_path: str,
+    to: str,
+    path: str,
+    signature: Mapping[str, Any],
+    contract: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> None:
     """Write one format from an ONNX graph, through our own importers."""
     session.progress({"stage": f"write {to} (from ONNX)"})
-    declared = Signature.from_json(signature), Contract.from_json(contract)
+    declared = Signature.from_json(signature), Contract.from_json(contract), ExportOptions.from_json(options)
     with explaining_os_errors(Path(path)):
         _exporter(to).from_onnx(Path(onnx_path), Path(path), *declared)
 

@@ -27,7 +27,7 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     return {"keras": _native}
 
 
-def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract) -> None:
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, _: ExportOptions) -> None:
     """Rebuild an ONNX graph as a functional Keras model of built-in layers and save it."""
     from exporters import onnx_to_keras
     from exporters.to_torchscript import positional

@@ -25,7 +25,7 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     return {"tf.saved_model.save": _native} if isinstance(model, TensorFlowRunner) else {}
 
 
-def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract) -> None:
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, _: ExportOptions) -> None:
     """Rebuild an ONNX graph as a Keras model and save its one function."""
     from exporters import onnx_to_keras
     from exporters.to_torchscript import positional

@@ -27,13 +27,13 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     return {"torch.jit.script": _script, "torch.jit.trace": _trace}
 
 
-def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract) -> None:
-    """Rebuild an ONNX graph as a PyTorch module and script it."""
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, options: ExportOptions) -> None:
+    """Rebuild an ONNX graph as a PyTorch module and script it; not frozen, so that weights keep their names."""
     import torch
 
     from exporters import onnx_to_torch
 
-    module = onnx_to_torch.build(path).eval()
+    module = onnx_to_torch.build(path, optimize=options.optimize).eval()
     _save(_scripted(torch, module), target, positional(signature), contract)
 
 

@@ -62,6 +62,7 @@ def export(
     inputs: Sequence[str] = (),
     *,
     opset: int = export_options.DEFAULT_OPSET,
+    optimize: bool = True,
     factory: str | None = None,
     framework: str | None = None,
     trust: Sequence[str] = (),
@@ -82,6 +83,7 @@ def export(
         output: the bundle's folder; what stood there is replaced once everything has passed.
         inputs: `NAME:DTYPE[DIM,...]` texts, where the source does not say what its inputs are.
         opset: ONNX operator set of what is written.
+        optimize: whether what is rebuilt from ONNX is made for speed, or keeps the source's weights bit for bit.
         factory: what rebuilds the architecture where the source holds weights alone.
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
         trust: SHA-256 prefixes of files that may run code when they are opened.
@@ -102,7 +104,7 @@ def export(
         resolved,
         names=tuple(_format_names(to)),
         output=Path(output),
-        options=ExportOptions(opset=opset),
+        options=ExportOptions(opset, optimize),
         settings=Settings(tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage),
         data=data,
         model=None if isinstance(source, str | Path) else source,

@@ -96,6 +96,7 @@ class Writer:
             "path": str(path),
             "signature": self._side.signature.to_json(),
             "contract": self._side.contract.to_json(),
+            "options": self._options.to_json(),
         }
         try:
             self._pool.worker(_HUB_RUNTIME[name]).call("exporters.tasks:write_from_onnx", params)

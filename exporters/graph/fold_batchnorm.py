@@ -62,12 +62,13 @@ def _fold(weights: ir.Graph, node: ir.Node, after: ir.Node) -> bool:
     if affine is None or channels is None or (bias is not None and bias.shape != (channels,)):
         return False
     bare = np.zeros(channels) if bias is None else bias.astype(np.float64)
-    new_weight = _scaled(node, weight.astype(np.float64), affine.factor)
-    new_bias = bare * affine.factor + affine.shift
+    with np.errstate(invalid="ignore", over="ignore"):
+        new_weight = _scaled(node, weight.astype(np.float64), affine.factor).astype(weight.dtype)
+        new_bias = (bare * affine.factor + affine.shift).astype(weight.dtype)
     if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
         return False
-    operands = [node.inputs[0], _stored(weights, node, 1, new_weight.astype(weight.dtype), after)]
-    operands.append(_stored(weights, node, 2, new_bias.astype(weight.dtype), after))
+    operands = [node.inputs[0], _stored(weights, node, 1, new_weight, after)]
+    operands.append(_stored(weights, node, 2, new_bias, after))
     _rewire(node, operands, after)
     return True
 
@@ -124,7 +125,8 @@ def _normalization(after: ir.Node, channels: int) -> Affine | None:
         return None
     scale, shift, mean, variance = known
     epsilon = after.attributes["epsilon"].as_float() if "epsilon" in after.attributes else 1e-5
-    factor = scale / np.sqrt(variance + epsilon)
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is not folded
+        factor = scale / np.sqrt(variance + epsilon)
     return Affine(factor, shift - mean * factor)
 
 
@@ -148,14 +150,21 @@ def _stored(weights: ir.Graph, node: ir.Node, position: int, array: Array, after
     if old is not None and len(old.uses()) == 1 and old.name in weights.initializers and not old.is_graph_output():
         old.const_value = ir.tensor(array, name=old.name)
         return old
-    base = f"{after.outputs[0].name}.{'weight' if position == 1 else 'bias'}"
-    name = base
+    name = _new_name(node, position, after)
     while name in weights.initializers:
         name += "_"
     tensor: Any = ir.tensor(array, name=name)
     value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     weights.register_initializer(value)
     return value
+
+
+def _new_name(node: ir.Node, position: int, after: ir.Node) -> str:
+    """A bias is called after the weight beside it, `conv1.bias` for `conv1.weight`; all else after what it gives."""
+    weight = node.inputs[1].name if node.inputs[1] is not None else None
+    if position == 2 and weight and weight.endswith(".weight"):
+        return f"{weight.removesuffix('weight')}bias"
+    return f"{after.outputs[0].name}.{'weight' if position == 1 else 'bias'}"
 
 
 def _rewire(node: ir.Node, operands: list[ir.Value | None], after: ir.Node) -> None:

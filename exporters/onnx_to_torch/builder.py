@@ -13,11 +13,11 @@ import torch
 from onnx import defs
 from torch import Tensor, fx, nn
 
-from exporters.graph import clean, expand, patterns, read
+from exporters.graph import clean, expand, fold_batchnorm, patterns, read
 from exporters.graph.kinds import kind_of
 from exporters.graph.operator_table import Operator, node_name, node_title, used_outputs
 from exporters.graph.signature import identifier
-from exporters.onnx_to_torch import convert, limits, subgraphs
+from exporters.onnx_to_torch import channels_last, convert, limits, plain, subgraphs
 from exporters.onnx_to_torch.dtypes import NARROW, dtype_of, tensor_of
 from exporters.onnx_to_torch.elementwise import cast_like
 from exporters.onnx_to_torch.integers import clamped, wrapped
@@ -45,15 +45,27 @@ PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
 
 # What makes integers of four or two bits: how it treats those that do not fit.
 NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrapped, "QuantizeLinear": clamped}
+_MATRIX = 2  # dimensions of a result that no layout touches
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
-def build(model: str | Path | onnx.ModelProto | ir.Model) -> fx.GraphModule:
+def build(model: str | Path | onnx.ModelProto | ir.Model, *, optimize: bool = False) -> fx.GraphModule:
     where = read.name_of(model)
     graph_model = prepare(read.read(model))
     TORCH.require(graph_model, where)
     require_covered(graph_model, where)
-    return Builder(graph_model, where).build()
+    if not optimize:
+        return Builder(graph_model, where).build()
+    fold_batchnorm.fold_batchnorm(graph_model)
+    module = Builder(graph_model, where).build()
+    channels_last.store(module, _images(graph_model.graph))
+    return module
+
+
+def _images(graph: ir.Graph) -> list[int]:
+    """The positions of the outputs that are tensors of more than two dimensions, or may be."""
+    tensors = [i for i, value in enumerate(graph.outputs) if isinstance(value.type, ir.TensorType)]
+    return [i for i in tensors if (shape := graph.outputs[i].shape) is None or len(shape) > _MATRIX]
 
 
 def prepare(model: ir.Model) -> ir.Model:
@@ -178,7 +190,11 @@ class Builder:
         keywords = self._attributes(node, parameters)
         if "outputs" in parameters:
             keywords["outputs"] = len(node.outputs)
-        result = self.graph.call_function(row.function, self._inputs(node, row), keywords)
+        operands = self._inputs(node, row)
+        known = plain.call(node, self.graph, operands, keywords) if row.outputs == 1 else None
+        if known is not None:
+            return known
+        result = self.graph.call_function(row.function, operands, keywords)
         kind = node.outputs[0].dtype
         if kind in NARROW and node.op_type in NARROWING:
             return self.graph.call_function(NARROWING[node.op_type], (result, *NARROW[kind]))

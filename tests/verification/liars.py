@@ -58,7 +58,8 @@ class Bench:
         """Export through the hub, from an ONNX file."""
         path = self.folder / name
         signature, contract = self.side.signature.to_json(), self.side.contract.to_json()
-        params = {"onnx_path": str(onnx), "to": to, "path": str(path), "signature": signature, "contract": contract}
+        params = {"onnx_path": str(onnx), "to": to, "path": str(path), "signature": signature, "contract": contract,
+                  "options": ExportOptions().to_json()}  # fmt: skip
         self.pool.worker({"torchscript": "torch"}.get(to, "tensorflow")).call("exporters.tasks:write_from_onnx", params)
         return path
 

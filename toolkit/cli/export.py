@@ -18,6 +18,11 @@ from toolkit.errors import VerdictFailed
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's folder.")
 @click.option("--opset", type=int, default=18, show_default=True, help="ONNX operator set of what is written.")
+@click.option(
+    "--optimize/--no-optimize",
+    default=True,
+    help="Fold normalisations into weights where TorchScript is rebuilt from ONNX; or keep the weights' bits.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs to verify with.")
 @click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to verify with.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
@@ -52,6 +57,7 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 output,
                 given["inputs"],
                 opset=given["opset"],
+                optimize=given["optimize"],
                 factory=given["factory"],
                 framework=given["framework"],
                 trust=given["trust"],

@@ -1,0 +1,50 @@
+"""Let convolutions of images work with channels last inside, which their CPU kernels read without rearranging.
+
+A convolution whose weights are stored channels last gives its result so, whatever its input's order, and what follows
+keeps it: storing the weights of the two-dimensional convolutions so is all it takes. Shapes, values, names and the
+order of dimensions that callers see stay as they are; results of more than two dimensions are handed out contiguous,
+because callers may `view` them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import torch
+
+from exporters.onnx_to_torch.convolution import conv
+
+if TYPE_CHECKING:
+    from torch import fx
+
+CONVOLUTIONS = frozenset({torch.conv2d, conv})
+_KERNEL = 4  # dimensions of the weights of a convolution of images
+
+
+def store(module: fx.GraphModule, images: Collection[int]) -> int:
+    """Store the weights of convolutions of images channels last, in place; returns how many those were.
+
+    `images` are the positions of the results that are tensors of more than two dimensions.
+    """
+    weights = {node.args[1].target for node in module.graph.nodes if _reads_weights(node)}
+    kernels = [tensor for name, tensor in module.named_parameters() if name in weights and tensor.dim() == _KERNEL]
+    for tensor in kernels:
+        tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    if kernels:
+        _hand_out_contiguous(module, images)
+    return len(kernels)
+
+
+def _reads_weights(node: fx.Node) -> bool:
+    return node.op == "call_function" and node.target in CONVOLUTIONS and node.args[1].op == "get_attr"  # type: ignore[union-attr]
+
+
+def _hand_out_contiguous(module: fx.GraphModule, images: Collection[int]) -> None:
+    """End these results in `.contiguous()`, which costs nothing where they are so already."""
+    output = next(iter(reversed(module.graph.nodes)))
+    results = output.args[0] if isinstance(output.args[0], tuple) else (output.args[0],)
+    with module.graph.inserting_before(output):
+        for node in dict.fromkeys(results[index] for index in images):
+            output.replace_input_with(node, module.graph.call_method("contiguous", (node,)))
+    module.recompile()
