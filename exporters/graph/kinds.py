@@ -36,16 +36,21 @@ def kind_of(value: ir.Value | None) -> str:
     return SEQUENCE if isinstance(declared, ir.SequenceType) else TENSOR
 
 
+# What hands on what it is given; only these ask for their input's kind, so that no walk goes through a whole graph
+_HANDS_ON = frozenset({"Identity", "Optional", "OptionalGetElement"})
+
+
 def _kind_of_result(producer: ir.Node, value: ir.Value) -> str | None:
-    given = kind_of(producer.inputs[0]) if producer.inputs else None
     if producer.op_type in _SEQUENCES:
         return SEQUENCE
-    if producer.op_type == "Identity":
-        return given
-    if producer.op_type == "Optional" and given is not None:
-        return OPTIONAL_SEQUENCE if given == SEQUENCE else OPTIONAL
-    if producer.op_type == "OptionalGetElement":
-        return SEQUENCE if given in (SEQUENCE, OPTIONAL_SEQUENCE) else TENSOR
+    if producer.op_type in _HANDS_ON:
+        given = kind_of(producer.inputs[0]) if producer.inputs else None
+        if producer.op_type == "Identity":
+            return given
+        if producer.op_type == "OptionalGetElement":
+            return SEQUENCE if given in (SEQUENCE, OPTIONAL_SEQUENCE) else TENSOR
+        if given is not None:
+            return OPTIONAL_SEQUENCE if given == SEQUENCE else OPTIONAL
     for attribute in producer.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH:
             results = attribute.as_graph().outputs  # a Loop's body gives its condition first

@@ -177,3 +177,11 @@ def test_ir_models_stay_untouched():
     before = ir.to_proto(given).SerializeToString()
     onnx_to_torch.build(given, optimize=True)
     assert ir.to_proto(given).SerializeToString() == before
+
+
+def test_a_long_chain_is_rebuilt_without_recursion():
+    count = 1500
+    nodes = [("Relu" if i % 2 else "Neg", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(count)]
+    proto = model([*nodes, ("Neg", [f"v{count}"], ["y"])], {})
+    module = onnx_to_torch.build(proto, optimize=True)
+    assert module(torch.ones(1, 4, 6, 5)).shape == (1, 4, 6, 5)
