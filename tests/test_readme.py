@@ -50,12 +50,20 @@ def test_the_everyday_commands_work_in_order(folder: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_python_example_works(folder: Path) -> None:
-    [code] = blocks("python")
+    code, _ = blocks("python")
     if not (folder / "runs").is_dir():
         pytest.fail("the everyday commands come first: they train the model that the example loads")
     done = run([sys.executable, "-c", code], folder)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1  # the label of the sample image
+
+
+@pytest.mark.timeout(600)
+def test_the_test_of_the_example_passes(folder: Path) -> None:
+    _, code = blocks("python")
+    (folder / "test_example.py").write_text(code)
+    done = run([sys.executable, "-m", "pytest", "-q", "-p", "toolkit.pytest_plugin", "-p", "no:cacheprovider"], folder)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_help_names_every_command_that_the_readme_uses() -> None:

@@ -44,6 +44,8 @@ def check_content(wheel: Path) -> None:
     top = {name.partition("/")[0] for name in names if ".dist-info" not in name}
     assert top == PACKAGES, f"the wheel holds {top}"
     templates = {name for name in names if name.startswith("toolkit/report/templates/")}
+    entries = next(name for name in names if name.endswith(".dist-info/entry_points.txt"))
+    assert "[pytest11]" in zipfile.ZipFile(wheel).read(entries).decode(), "the pytest plugin is not registered"
     missing = {name for name in NEEDED if name not in names and not name.startswith("toolkit/report/templates/")}
     assert templates, "the wheel holds no report templates"
     assert not missing, f"the wheel lacks {missing}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from toolkit.bundle import export as export
     from toolkit.runtime.predictor import Predictor as Predictor
     from toolkit.runtime.predictor import load as load
+    from toolkit.testing import assert_equivalent as assert_equivalent
     from toolkit.verification.report import Report as Report
     from toolkit.verification.verifier import verify as verify
 
@@ -22,12 +23,13 @@ _HOMES = {
     "export": "toolkit.bundle",
     "Bundle": "toolkit.bundle",
     "verify": "toolkit.verification.verifier",
+    "assert_equivalent": "toolkit.testing",
     "Report": "toolkit.verification.report",
     "load": "toolkit.runtime.predictor",
     "Predictor": "toolkit.runtime.predictor",
 }
 
-__all__ = ["Bundle", "Predictor", "Report", "__version__", "export", "load", "verify"]
+__all__ = ["Bundle", "Predictor", "Report", "__version__", "assert_equivalent", "export", "load", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from exporters.options import ExportOptions
 from exporters.sources import examples
 from exporters.sources import source as sources
 from exporters.sources.source import Source
-from toolkit import __version__, files, formats, manifest
+from toolkit import __version__, certificate, files, formats, manifest
 from toolkit.errors import Inconclusive, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
 from toolkit.runtime import devices as device_names
@@ -274,6 +274,8 @@ def _complete(
         },
         created=manifest.timestamp(),
     )
+    certificate.write(folder, listed, report.strict(found.to_json()))
+    listed = replace(listed, files=manifest.list_files(folder))
     listed.save(folder)
     return listed
 

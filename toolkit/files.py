@@ -33,7 +33,7 @@ def replacing(destination: Path) -> Iterator[Path]:
             raise PermissionError(errno.EACCES, f"{parent} takes no files") from None
         try:
             with explaining_os_errors(destination):  # here already, while the disk is as full as it was
-                stage.chmod(0o777 & ~_umask())
+                stage.chmod(0o777 & ~umask())
                 target = stage / destination.name
                 yield target
                 _sync(target)
@@ -59,7 +59,7 @@ def _folder(path: Path) -> Iterator[Path]:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

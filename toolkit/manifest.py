@@ -20,6 +20,8 @@ from toolkit.files import files_below, sha256
 from toolkit.signature import Signature
 
 NAME = "manifest.json"
+SIGNED_CERTIFICATE = "certificate.dsse.json"  # signs what the manifest lists, so that the manifest cannot list it
+_UNLISTED = {NAME, SIGNED_CERTIFICATE}
 SCHEMA = 1
 
 
@@ -72,11 +74,11 @@ def timestamp() -> str:
 
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file of a bundle but the manifest itself."""
+    """Size and SHA-256 of every file of a bundle but the manifest itself and a signature."""
     return {
         file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
         for file in files_below(folder)
-        if file != folder / NAME
+        if file.relative_to(folder).as_posix() not in _UNLISTED
     }
 
 
@@ -121,7 +123,7 @@ def _read(data: Mapping[str, Any]) -> Manifest:
 def check(folder: Path) -> Manifest:
     """Read the manifest and re-hash every file. Raises BadInput naming the first that is not as it was exported."""
     manifest = load(folder)
-    present = {file.relative_to(folder).as_posix() for file in files_below(folder)} - {NAME}
+    present = {file.relative_to(folder).as_posix() for file in files_below(folder)} - _UNLISTED
     for path, entry in manifest.files.items():
         if path not in present:
             raise _tampered(folder, path, "is missing")

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a model in PyTorch, Keras or low-level TensorFlow.",
     "export": "Export a model to ONNX, TorchScript, SavedModel and HDF5, verified.",
     "verify": "Check that exported files predict what their source predicts.",
+    "sign": "Sign a bundle's certificate.",
     "bench": "Measure the latency of exported files.",
     "predict": "Predict the class of an image, or the outputs for an .npz file.",
     "inspect": "Say what a file is, without running it.",
@@ -65,10 +66,30 @@ class _LazyGroup(click.Group):
         command: click.Command = import_module(f"toolkit.cli.{name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and give it the defaults of the configuration file in whose reach we are."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and name not in HIDDEN:
+            _configure(ctx, name, command)
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, COMMANDS[name]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _configure(ctx: click.Context, name: str, command: click.Command) -> None:
+    from pathlib import Path
+
+    from toolkit.cli import config
+
+    found = config.find(Path.cwd())
+    if found is not None:
+        config.require_known(COMMANDS, *found)
+        ctx.default_map = {name: config.defaults(command, name, *found)}
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

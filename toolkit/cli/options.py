@@ -127,7 +127,7 @@ def progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
 def write_reports(
     report: Report, *, json_file: Path | None, html: Path | None, junit: Path | None, markdown: Path | None
 ) -> None:
-    """Write the reports asked for, and the step summary where a GitHub Action runs us; print unless JSON goes there."""
+    """Write the reports asked for; print, unless JSON goes there. In GitHub Actions, summary and annotations too."""
     import os
 
     from toolkit.verification.report import dumps
@@ -144,6 +144,8 @@ def write_reports(
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(_module("markdown").render(report))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        click.echo(_module("annotations").render(report), nl=False, err=True)
     if json_file is not None:
         text = dumps(report.to_json())
         if str(json_file) == "-":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from toolkit.cli import options
+from toolkit.errors import EXIT_FAILED, EXIT_MISSING, EXIT_PASSED
 
 
 @click.command()
@@ -22,7 +24,12 @@ from toolkit.cli import options
 @click.option("--max-ratio", type=float, help="A stricter limit on R, the error over the source's own noise.")
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
 @click.option("--locate/--no-locate", default=True, help="On a FAIL, find the operator where it starts, and why.")
+@click.option("--fail-on-skip", is_flag=True, help="Exit with 1, not 3, where a device or a runtime is missing.")
 @click.option("--worst", type=click.Path(path_type=Path), default=None, help="Save the worst input here, as .npz.")
+@click.option("--certificate-only", is_flag=True, help="Of bundles: check hashes and certificate, and run nothing.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="With --certificate-only: the public key that signed, PEM."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.device_option
 @options.source_options
@@ -34,6 +41,8 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
     SOURCE is a trained folder, a model file, package.module:callable, or a bundle: then its golden data stand for the
     source, and without a TARGET all of its own files are verified.
     """
+    if given["certificate_only"]:
+        return _certificates([Path(source), *targets], given["key"])
     from toolkit.verification.verifier import verify
 
     sys.path.append(str(Path.cwd()))
@@ -62,4 +71,21 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
     options.write_reports(
         report, json_file=given["json_file"], html=given["html"], junit=given["junit"], markdown=given["markdown"]
     )
-    return report.exit_code
+    skipped = given["fail_on_skip"] and report.exit_code == EXIT_MISSING
+    return EXIT_FAILED if skipped else report.exit_code
+
+
+def _certificates(bundles: Sequence[Path], key: Path | None) -> int:
+    """Check every bundle's hashes, and its certificate's verdict and signature; the first that does not hold raises."""
+    from toolkit import certificate, manifest
+    from toolkit.report.plain import plain
+
+    code = EXIT_PASSED
+    for path in bundles:
+        folder = path.parent if path.name == manifest.NAME else path
+        found = certificate.check(folder, key)
+        signed = f", signed by key {found.signed_by}" if found.signed_by else ""
+        verdict = "PASS" if found.passed else "FAIL"
+        click.echo(f"{verdict}  {plain(str(folder))}: {found.files} files as certified {found.created}{signed}")
+        code = code if found.passed else EXIT_FAILED
+    return code

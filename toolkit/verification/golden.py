@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit import files
 from toolkit.errors import BadInput
 from toolkit.verification.plan import Batch
 
@@ -49,6 +50,7 @@ def save(path: Path, golden: Golden) -> None:
     # One note: safetensors writes several in no fixed order, and the same export would not give the same bytes.
     notes = {"golden": json.dumps({"batches": kept, "description": golden.description})}
     save_file(tensors, path, metadata=notes)
+    path.chmod(0o666 & ~files.umask())  # it makes files that only their owner can read
 
 
 def load(path: Path) -> Golden:
