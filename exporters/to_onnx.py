@@ -160,15 +160,12 @@ def _quiet() -> Iterator[None]:
 
 def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None:
     """tf2onnx on the frozen graph of the model's one concrete function."""
-    import onnx_ir as ir
-
     from exporters import weights
     from exporters.graph import from_tensorflow, interface, tensorflow_graph
 
     frozen = tensorflow_graph.freeze(model.function, model.signature)
     with _quiet():
-        proto = from_tensorflow.to_onnx(frozen, options.opset)
-    graph = _moved(ir.from_proto(proto))
+        graph = _moved(from_tensorflow.to_onnx(frozen, options.opset))
     interface.name_weights(graph, dict(weights.of_runner(model)))
     _save(graph, model, path, options)
 

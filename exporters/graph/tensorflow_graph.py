@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from exporters.graph import tensorflow_weights
 from toolkit.errors import ExportFailed
 from toolkit.signature import Signature
+
+Array = np.ndarray[Any, Any]
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # What keeps grappler from inlining a call: compiled by XLA, or kept apart by its author.
@@ -16,11 +21,15 @@ _BARRIERS = ("_XlaMustCompile", "_XlaHasReferenceVars", "_noinline", "api_implem
 
 @dataclass(frozen=True)
 class FrozenGraph:
-    """A GraphDef without variables; `inputs` and `outputs` are (our name, tensor name) in the signature's order."""
+    """A GraphDef without variables; `inputs` and `outputs` are (our name, tensor name) in the signature's order.
+
+    Large weights are placeholders in it; `weights` holds their values by node name.
+    """
 
     graph_def: Any
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
+    weights: dict[str, Array] = field(default_factory=dict)
 
 
 def freeze(function: Any, signature: Signature) -> FrozenGraph:
@@ -32,7 +41,8 @@ def freeze(function: Any, signature: Signature) -> FrozenGraph:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     captured = _captured_tensors(function)
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    with tensorflow_weights.set_aside() as large:
+        frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     arguments = [tensor for tensor in frozen.inputs if tensor.name not in captured]
     by_argument = dict(zip(_argument_names(function), arguments, strict=True))
     # A dict of outputs is flattened by its keys in sorted order.
@@ -44,7 +54,7 @@ def freeze(function: Any, signature: Signature) -> FrozenGraph:
     if _has_calls(graph_def):
         kept = [tensor.name for tensor in (*arguments, *frozen.outputs)]
         graph_def = _inlined(graph_def, kept)
-    return FrozenGraph(graph_def, inputs, outputs)
+    return FrozenGraph(graph_def, inputs, outputs, tensorflow_weights.taken_out(graph_def, large))
 
 
 def _argument_names(function: Any) -> list[str]:

@@ -24,7 +24,7 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
 
     graph_def = rewritten(frozen.graph_def)
     fetched = [tensor for _, tensor in frozen.outputs]
-    fed = [tensor for _, tensor in frozen.inputs]
+    fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}:0" for name in frozen.weights)]
     try:
         wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
         function = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in fed],
@@ -32,9 +32,11 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
     except (ValueError, TypeError) as error:
         raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({_first_line(error)})") from error
 
+    weights = [tf.constant(array, tf.float64) for array in frozen.weights.values()]
+
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
-            results = function(*[tf.convert_to_tensor(inputs[name]) for name, _ in frozen.inputs])
+            results = function(*[tf.convert_to_tensor(inputs[name]) for name, _ in frozen.inputs], *weights)
         except tf.errors.OpError as error:
             raise Inconclusive(f"TensorFlow cannot run the graph in float64 ({_first_line(error)})") from error
         return {name: result.numpy() for (name, _), result in zip(frozen.outputs, results, strict=True)}

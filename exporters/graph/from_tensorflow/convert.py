@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
 
 from exporters.graph.from_tensorflow import operators, rewrites
 from exporters.graph.tensorflow_graph import FrozenGraph
@@ -13,6 +17,8 @@ from toolkit.errors import UnsupportedOperator
 if TYPE_CHECKING:
     import onnx
 
+Array = np.ndarray[Any, Any]
+
 OPSET_CEILING = 18  # tf2onnx 1.17 writes no newer one
 
 _CONSTANTS = ("Const", "ConstV2")
@@ -20,8 +26,10 @@ _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Recipro
 _MERGED = (("Conv", "BatchNormalization"),)
 
 
-def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
+def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
     """Convert with tf2onnx, its folding of float arithmetic switched off; interface names are still TensorFlow's.
+
+    Weights that were set aside are put back as initializers, of their own name.
 
     Raises UnsupportedOperator, naming every operator and a layer that uses it, where ONNX has no form of one.
     """
@@ -33,7 +41,7 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
         tf.import_graph_def(frozen.graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,
-            input_names=[tensor for _, tensor in frozen.inputs],
+            input_names=[*(tensor for _, tensor in frozen.inputs), *(f"{name}:0" for name in frozen.weights)],
             output_names=[tensor for _, tensor in frozen.outputs],
             opset=opset,
             custom_op_handlers=operators.handlers(),
@@ -42,7 +50,18 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> onnx.ModelProto:
     with _arithmetic_left_alone():
         proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
     require_known_operators(proto)
-    return proto
+    model = ir.from_proto(proto)
+    _put_back(model, frozen.weights)
+    return model
+
+
+def _put_back(model: ir.Model, weights: Mapping[str, Array]) -> None:
+    for value in list(model.graph.inputs):
+        array = weights.get(str(value.name).removesuffix(":0"))
+        if array is not None:
+            value.const_value = ir.tensor(array, name=value.name)
+            model.graph.inputs.remove(value)
+            model.graph.register_initializer(value)
 
 
 def require_known_operators(proto: onnx.ModelProto) -> None:
@@ -85,13 +104,31 @@ def _arithmetic_left_alone() -> Iterator[None]:
             table[name] = handler
 
 
+_FEW = 16  # elements: sizes and scales, from which shapes are computed
+
+
+def _is_weight(op: Any) -> bool:
+    if op.type in _CONSTANTS or len(op.outputs) != 1 or not op.outputs[0].dtype.is_floating:
+        return False
+    size = op.outputs[0].shape.num_elements()
+    return size is None or size > _FEW
+
+
+def _as_input(op: Any) -> Any:
+    return SimpleNamespace(type="Placeholder", name=op.name, inputs=op.inputs, outputs=op.outputs)
+
+
 @contextlib.contextmanager
 def _weights_left_alone(tfonnx: Any) -> Iterator[None]:
-    """Let tf2onnx fold shapes and indices, and no float: a folded BatchNormalization is a rounded one."""
+    """Let tf2onnx fold shapes and indices, and no float: a folded BatchNormalization is a rounded one.
+
+    It opens a session for every operator that it folds, so those whose result is not wanted are shown as inputs.
+    """
     original = tfonnx.compute_const_folding_using_tf
 
     def folding(graph: Any, values: Any, outputs: Any) -> tuple[dict[str, Any], Any]:
-        found, dtypes = original(graph, values, outputs)
+        shown = [_as_input(op) if _is_weight(op) else op for op in graph.get_operations()]
+        found, dtypes = original(SimpleNamespace(get_operations=lambda: shown), values, outputs)
         written = {op.outputs[0].name for op in graph.get_operations() if op.type in _CONSTANTS}
         kept = {name: value for name, value in found.items() if name in written or value.dtype.kind not in "fc"}
         return kept, dtypes
