@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +87,30 @@ _ESTIMATES = 8
 def estimate_of(runner: Runner) -> Float64Model:
     """The mean of several float32 runs with every weight moved by up to 1 ULP: their rounding errors cancel in it.
 
-    For a PyTorch module that insists on float32 somewhere. It is no exact truth: good for measuring noise, and not for
-    comparing two runs in float64.
+    For a model that insists on float32 somewhere. It is no exact truth: good for measuring noise, and not for comparing
+    two runs in float64.
     """
-    if not isinstance(runner, TorchRunner):
-        raise Inconclusive(f"a {type(runner).__name__} has no weights that could be moved")
-    modules = [_moved(runner.module, seed) for seed in range(_ESTIMATES)]
+    calls = _moved_calls(runner)
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        runs = [_call_torch(runner, module, inputs) for module in modules]
+        runs = [moved(inputs) for moved in calls]
         return {name: _mean([run[name] for run in runs]) for name in runs[0]}
 
     how = f"the mean of {_ESTIMATES} float32 runs with every weight moved by up to 1 ULP (it has no float64 form)"
     return Float64Model(runner.signature, how, call, widen=False)
+
+
+def _moved_calls(runner: Runner) -> list[Call]:
+    if isinstance(runner, TorchRunner):
+        modules = [_moved(runner.module, seed) for seed in range(_ESTIMATES)]
+        return [partial(_call_torch, runner, module) for module in modules]
+    if isinstance(runner, TensorFlowRunner):
+        from exporters.graph import tensorflow_graph
+        from toolkit.verification import tensorflow_estimate
+
+        frozen = tensorflow_graph.freeze(runner.function, runner.signature)
+        return tensorflow_estimate.callables_of(frozen, _ESTIMATES)
+    raise Inconclusive(f"a {type(runner).__name__} has no weights that could be moved")
 
 
 def _moved(module: Any, seed: int) -> Any:

@@ -10,12 +10,11 @@ import numpy as np
 
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import Inconclusive
+from toolkit.verification import tensorflow_kernels
 
 Array = np.ndarray[Any, Any]
 
 _COUNTER = itertools.count(1)
-# Operators whose kernels exist in float32 alone; they are spelled out.
-_BATCH_NORM = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
 def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
@@ -58,7 +57,7 @@ def rewritten(graph_def: Any) -> Any:
     for node in copy.node:
         _rewrite(node)
     _rename_functions(copy)
-    _replace_batch_norms(copy)
+    _spell_out(copy)
     return copy
 
 
@@ -115,27 +114,13 @@ def _widen(tensor: Any) -> None:
         tensor.CopyFrom(tf.make_tensor_proto(values, shape=values.shape))
 
 
-def _replace_batch_norms(graph_def: Any) -> None:
-    """FusedBatchNorm has no float64 kernel: spell it out, (x - mean) * (scale / sqrt(variance + epsilon)) + offset."""
-    import tensorflow as tf
-
-    nodes = [node for node in graph_def.node if node.op in _BATCH_NORM]
-    for node in nodes:
-        if node.attr["is_training"].b:
-            raise Inconclusive(f"'{node.name}' normalises with its batch's statistics (training mode)")
-        x, scale, offset, mean, variance = node.input[:5]
-        name, epsilon = node.name, node.attr["epsilon"].f
-        channels_first = node.attr["data_format"].s == b"NCHW"
+def _spell_out(graph_def: Any) -> None:
+    """Put what an operator without a float64 kernel means in its place."""
+    for node in [node for node in graph_def.node if node.op in tensorflow_kernels.FORMS]:
+        part = tensorflow_kernels.small_graph(node)
+        inputs = {str(index): name for index, name in enumerate(node.input) if not name.startswith("^")}
         graph_def.node.remove(node)
-        with tf.Graph().as_default() as small:
-            parts = [tf.compat.v1.placeholder(tf.float64, name=f"p{i}") for i in range(5)]
-            if channels_first:
-                parts[1:] = [tf.reshape(part, [1, -1, 1, 1]) for part in parts[1:]]
-            inverse = parts[1] / tf.sqrt(parts[4] + np.float64(np.float32(epsilon)))
-            tf.identity((parts[0] - parts[3]) * inverse + parts[2], name="result")
-        _splice(
-            graph_def, small.as_graph_def(), name, dict(zip("01234", (x, scale, offset, mean, variance), strict=True))
-        )
+        _splice(graph_def, part, node.name, inputs)
 
 
 def _splice(graph_def: Any, part: Any, name: str, inputs: Mapping[str, str]) -> None:

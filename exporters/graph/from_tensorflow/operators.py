@@ -159,28 +159,22 @@ def _resize(graph: Any, node: Any) -> None:
 
 
 def _new_size(graph: Any, node: Any, images: str) -> list[str]:
-    """Resize's inputs `scales` and `sizes`: scales where both sizes are known, else sizes.
+    """Resize's inputs `scales` and `sizes`: scales where both sizes are known and the ratio is a float, else sizes.
 
+    A ratio that was rounded puts every pixel a little off, the last ones most.
     Resize's `axes` would spare the batch, but ONNX Runtime moves transpositions across it and miscounts the sizes.
     """
     old = np.array(graph.get_shape(node.input[0])[1:3])
     if node.inputs[1].is_const() and min(old) > 0:
         new = np.array(node.inputs[1].get_tensor_value(as_list=False))
-        scales = _scales(old, new)
-        if node.type != "ResizeNearestNeighbor" or np.array_equal(scales * old, new):  # it may stand between two pixels
+        scales = (new / old).astype(np.float32)
+        if np.array_equal(scales.astype(np.float64) * old, new):
             values = np.concatenate([np.ones(2, np.float32), scales])
             return [graph.make_const(_name(node, "scales"), values).output[0]]
     sizes = graph.make_node("Cast", [node.input[1]], attr={"to": 7}).output[0]
     zero, two = (graph.make_const(_name(node, "bound"), np.array([bound], np.int64)).output[0] for bound in (0, 2))
     kept = graph.make_node("Slice", [graph.make_node("Shape", [images]).output[0], zero, two]).output[0]
     return ["", graph.make_node("Concat", [kept, sizes], attr={"axis": 0}).output[0]]
-
-
-def _scales(old: Array, new: Array) -> Array:
-    """New over old sizes, the next float up where rounding would lead to one pixel less: sizes are rounded down."""
-    scales = (new / old).astype(np.float32)
-    short = np.floor(scales.astype(np.float64) * old) < new
-    return np.where(short, np.nextafter(scales, np.float32(np.inf)), scales)
 
 
 def _bicubic(graph: Any, node: Any) -> None:
