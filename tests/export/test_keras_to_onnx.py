@@ -65,6 +65,36 @@ def build_masked_gru():
     return keras.Model(x, L.GRU(4)(L.Embedding(9, 5, mask_zero=True)(x)))
 
 
+def masked(cell):
+    """Masked steps in the middle of a sequence too, and whole rows that are masked."""
+    def build():
+        keras.utils.set_random_seed(3)
+        x = keras.Input((6,), dtype="int32")
+        return shaken(keras.Model(x, cell(L.Embedding(9, 5, mask_zero=True)(x))))
+    return build
+
+
+build_masked_lstm_sequence = masked(L.LSTM(4, return_sequences=True))
+build_masked_simple = masked(L.Bidirectional(L.SimpleRNN(4, return_sequences=True)))
+
+
+def build_first_states():
+    keras.utils.set_random_seed(3)
+    x, h = keras.Input((None, 5)), keras.Input((4,))
+    return shaken(keras.Model([x, h], L.LSTM(4)(x, initial_state=[h, 2 * h]) + L.GRU(4)(x, initial_state=h)))
+
+
+def build_excited():
+    """A block of MobileNetV3: hard swish, squeeze and excite, and the sum with what came in."""
+    keras.utils.set_random_seed(3)
+    x = keras.Input((9, 8, 3))
+    hidden = L.Activation("hard_swish")(L.BatchNormalization()(L.Conv2D(8, 3, 2, "same")(x)))
+    small = L.GlobalAveragePooling2D(keepdims=True)(hidden)
+    excited = L.Multiply()([hidden, L.Activation("hard_sigmoid")(L.Conv2D(8, 1)(L.ReLU()(L.Conv2D(4, 1)(small))))])
+    joined = L.Concatenate()([L.Conv2D(8, 1)(excited) + hidden, L.ZeroPadding2D(1)(hidden)[:, 1:-1, 1:-1, :4]])
+    return shaken(keras.Model(x, L.GlobalMaxPooling2D()(L.DepthwiseConv2D(3)(joined * 0.5))))
+
+
 def build_attention():
     keras.utils.set_random_seed(3)
     x = keras.Input((6, 8))
@@ -163,6 +193,10 @@ build_gru = stack((6, 5), lambda: L.GRU(4, return_sequences=True), lambda: L.GRU
 build_gru_reset_before = stack((6, 5), lambda: L.GRU(4, reset_after=False))
 build_gru_backwards = stack((6, 5), lambda: L.GRU(4, go_backwards=True, use_bias=False))
 build_gru_dynamic = stack((None, 5), lambda: L.GRU(4, return_sequences=True))
+build_gru_wide = stack((6, 40), lambda: L.GRU(150))  # its weights are large enough to be set aside
+build_gru_hard = stack((6, 5), lambda: L.GRU(4, recurrent_activation="hard_sigmoid"))
+build_lstm_backwards = stack((None, 5), lambda: L.LSTM(4, go_backwards=True, return_sequences=True))
+build_lstm_gelu = stack((6, 5), lambda: L.LSTM(4, activation="gelu"))
 build_simple_rnn = stack((6, 5), lambda: L.SimpleRNN(4, activation="relu"))
 build_bidirectional = stack((6, 5), lambda: L.Bidirectional(L.GRU(4)))
 build_convolutional_lstm = stack((3, 5, 5, 2), lambda: L.ConvLSTM2D(3, 3, padding="same"))
@@ -320,6 +354,29 @@ def test_a_padded_maximum_is_out_of_reach_of_pad_fusion(exported: Exporter) -> N
     operators = exported["padded_maximum"].operators
     assert "Pad" not in operators
     assert {"MaxPool", "Max"} <= operators
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("lstm", "LSTM"), ("lstm_backwards", "LSTM"), ("masked_lstm_sequence", "LSTM"), ("first_states", "LSTM"),
+        ("gru", "GRU"), ("gru_reset_before", "GRU"), ("gru_backwards", "GRU"), ("gru_dynamic", "GRU"),
+        ("gru_hard", "GRU"), ("gru_wide", "GRU"), ("masked_gru", "GRU"), ("bidirectional", "GRU"),
+        ("first_states", "GRU"), ("simple_rnn", "RNN"), ("masked_simple", "RNN"),
+    ],
+)  # fmt: skip
+def test_a_recurrent_layer_is_one_operator(exported: Exporter, name: str, kind: str) -> None:
+    assert kind in exported[name].operators
+    assert "Loop" not in exported[name].operators
+
+
+def test_a_cell_that_onnx_does_not_have_stays_a_loop(exported: Exporter) -> None:
+    assert "Loop" in exported["lstm_gelu"].operators
+
+
+def test_a_convolutional_block_is_transposed_at_its_entrance_alone(exported: Exporter) -> None:
+    operators = [node.op_type for node in exported["excited"].graph.node]
+    assert operators.count("Transpose") == 1
 
 
 def test_only_operator_sets_that_are_used_are_declared(exported: Exporter) -> None:

@@ -104,6 +104,8 @@ def _arithmetic_left_alone() -> Iterator[None]:
             table[name] = handler
 
 
+# They want every weight in the graph, and one kind of cell; `exporters.graph.recurrent` does it afterwards.
+_RECURRENT = ("rewriter_lstm_tf2", "rewrite_gru_tf2")
 _FEW = 16  # elements: sizes and scales, from which shapes are computed
 
 
@@ -133,8 +135,11 @@ def _weights_left_alone(tfonnx: Any) -> Iterator[None]:
         kept = {name: value for name, value in found.items() if name in written or value.dtype.kind not in "fc"}
         return kept, dtypes
 
-    tfonnx.compute_const_folding_using_tf = folding
+    ours: dict[str, Any] = dict.fromkeys(_RECURRENT, lambda _graph, nodes: nodes)
+    ours["compute_const_folding_using_tf"] = folding
+    theirs = {name: getattr(tfonnx, name) for name in ours}
+    vars(tfonnx).update(ours)
     try:
         yield
     finally:
-        tfonnx.compute_const_folding_using_tf = original
+        vars(tfonnx).update(theirs)
