@@ -8,6 +8,7 @@ row of an operator table names one rule:
     axis         as elementwise, and its `axis` or `axes` are ONNX's, mapped for it
     channels     works with the channels (axis 1) last; only its first input is a tensor of that layout
     transpose    moves nothing: its result is the same tensor under another order
+    subgraphs    as source; what lies within decides for itself
 
 Transposes are put in where a value is not in the order that is asked for, once per value and order, and going back
 gives the value that was there before: pairs cancel because no transpose is ever made of a transpose.
@@ -19,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SOURCE, ELEMENTWISE, AXIS, CHANNELS, TRANSPOSE = "source", "elementwise", "axis", "channels", "transpose"
-RULES = (SOURCE, ELEMENTWISE, AXIS, CHANNELS, TRANSPOSE)
+SUBGRAPHS = "subgraphs"
+RULES = (SOURCE, ELEMENTWISE, AXIS, CHANNELS, TRANSPOSE, SUBGRAPHS)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import integers
 from exporters.onnx_to_keras.integers import by_bits, is_uint64, refuse_uint64
 from exporters.onnx_to_keras.operand import Constant, Operand, number, tensor
 from exporters.onnx_to_keras.table import KERAS
@@ -72,15 +73,11 @@ def mul(A: Operand, B: Operand) -> KerasTensor:
 
 @KERAS.op("Div", since=7, layout="elementwise")
 def div(A: Operand, B: Operand) -> KerasTensor:
-    refuse_uint64("Div", A)
-    a, b = tensor(A), tensor(B)
-    if "float" in a.dtype:
+    if is_uint64(A):
+        return integers.unsigned_quotient(tensor(A), tensor(B))
+    if "float" in A.dtype:
         return ops.divide(*_pair(A, B))
-    # integers are divided towards zero
-    quotient = ops.floor_divide(a, b)
-    inexact = ops.not_equal(quotient * b, a)
-    opposite = ops.not_equal(ops.less(a, 0), ops.less(b, 0))
-    return quotient + ops.cast(ops.logical_and(inexact, opposite), a.dtype)
+    return integers.towards_zero(tensor(A), tensor(B))
 
 
 @KERAS.op("Pow", since=7, layout="elementwise")
@@ -100,7 +97,8 @@ def power(X: Operand, Y: Operand) -> KerasTensor:
 @KERAS.op("Mod", since=10, layout="elementwise")
 def mod(A: KerasTensor, B: KerasTensor, fmod: int = 0) -> KerasTensor:
     """ONNX Mod: the sign of the divisor (as Python), or with `fmod` that of the dividend (as C)."""
-    refuse_uint64("Mod", A)
+    if is_uint64(A):
+        return by_bits(ops.subtract, A, by_bits(ops.multiply, integers.unsigned_quotient(A, B), B))
     if fmod == 0:
         return ops.mod(A, B)
     remainder = ops.mod(ops.absolute(A), ops.absolute(B))
@@ -123,21 +121,27 @@ def where(condition: Operand, X: Operand, Y: Operand) -> KerasTensor:
 
 
 def _fold(function: Callable[[Any, Any], Any], operands: list[Operand]) -> KerasTensor:
-    refuse_uint64("Max or Min", *operands)
     result = tensor(operands[0])
     for other in operands[1:]:
         result = function(*_pair(result, other))
     return result
 
 
+def _fold_ordered(function: Callable[[Any, Any], Any], operands: list[Operand]) -> KerasTensor:
+    """Max or Min: uint64 in the order of the int64 of which each is as far from the smallest."""
+    if not is_uint64(*operands):
+        return _fold(function, operands)
+    return integers.from_ordered(_fold(function, [integers.ordered(tensor(value)) for value in operands]))
+
+
 @KERAS.op("Max", since=1, layout="elementwise")
 def maximum(data_0: list[Operand]) -> KerasTensor:
-    return _fold(ops.maximum, data_0)
+    return _fold_ordered(ops.maximum, data_0)
 
 
 @KERAS.op("Min", since=1, layout="elementwise")
 def minimum(data_0: list[Operand]) -> KerasTensor:
-    return _fold(ops.minimum, data_0)
+    return _fold_ordered(ops.minimum, data_0)
 
 
 @KERAS.op("Sum", since=1, layout="elementwise")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from exporters.graph import clean, expand, layout, read
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
-from exporters.onnx_to_keras import bias, sizes
-from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, tensor
+from exporters.onnx_to_keras import bias, constants, naming, sizes
+from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
 
@@ -31,6 +32,7 @@ PYTHON_VALUES: dict[Any, Any] = {
 PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items()}
 # An input annotated so may also hold sizes that are known when the model runs.
 SHAPE = list[Length]
+SHAPES = (SHAPE, SHAPE | None)
 NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
@@ -68,14 +70,11 @@ class Builder:
         source = self.model.graph
         inputs = [self._input(value) for value in source.inputs]
         self.scope = Scope(inputs[0] if inputs else None, self.dtype)
-        for name in (value.name for value in inputs):
-            self.scope.name(name)
-        for node in source:
-            try:
-                self._add(node)
-            except ToolkitError as error:
-                raise error.at(f"{self.where}, node '{node.name or node.outputs[0].name}'") from error
-        outputs = [tensor(self._held(value, None)) for value in source.outputs]
+        for value in inputs:
+            self.scope.name(value.name)
+            self.scope.named.add(naming.operation_of(value))
+        self.add_nodes(source)
+        outputs = [tensor(self.plain(value)) for value in source.outputs]
         # a tensor may be a model's output once, and an input of the model is no layer's output
         seen = {id(value) for value in inputs}
         for index, value in enumerate(outputs):
@@ -85,11 +84,34 @@ class Builder:
                     value
                 )
             seen.add(id(value))
+        naming.rename(outputs, self.scope)
         name = self.scope.name(source.name or "model")
         # one input goes in bare, as one output comes out bare: Keras warns about a list of one
         return keras.Model(
             inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs, name=name
         )
+
+    def add_nodes(self, graph: ir.Graph) -> None:
+        for node in graph:
+            try:
+                self._add(node)
+            except ToolkitError as error:
+                within = graph is not self.model.graph  # then the node around it is named as well
+                raise (error if within else error.at(f"{self.where}, node '{_title(node)}'")) from error
+
+    def plain(self, value: ir.Value) -> Any:
+        """What was computed for `value`, in ONNX's order."""
+        return self._held(value, None)
+
+    def forget(self, value: ir.Value) -> None:
+        """`value` is about to be computed again: the body of a loop is."""
+        self.values.pop(value, None)
+        self.orders.pop(value, None)
+        self.turned = {key: turned for key, turned in self.turned.items() if key[0] is not value}
+
+    def constant(self, item: bool | int) -> Constant:
+        """A scalar of the dtype that ONNX has for it."""
+        return Constant(np.array(item, np.bool_ if isinstance(item, bool) else np.int64), "constant", self.scope)
 
     def _input(self, value: ir.Value) -> KerasTensor:
         if not isinstance(value.type, ir.TensorType) or value.dtype not in DTYPES or value.shape is None:
@@ -106,14 +128,15 @@ class Builder:
         if value not in self.values:
             assert value.const_value is not None
             array = self.scope.array(np.asarray(value.const_value.numpy()))
-            self.values[value] = Constant(array, value.name or "constant", self.scope)
+            trained = array.dtype.kind == "f" and not value.meta.get(clean.CONSTANT)
+            self.values[value] = Constant(array, value.name or "constant", self.scope, trained)
         return self.values[value]
 
     def _add(self, node: ir.Node) -> None:
         operands = [None if value is None else self._value(value) for value in node.inputs]
-        result = self._sizes(node, operands)
-        if result is not None:
-            self.values[node.outputs[0]] = result
+        results = self._known(node, operands)
+        if results is not None:
+            self.values |= dict(zip(node.outputs, results, strict=False))
             return
         row = KERAS.lookup_node(node, self.model)
         assert row is not None, "OperatorTable.require was not called"
@@ -127,11 +150,16 @@ class Builder:
         axes = _map_axes(row, arguments, keywords, order) if row.layout == layout.AXIS else []
         result = row.function(*arguments, **keywords)
         results = [result] if row.outputs == 1 else result
+        if row.outputs is None and len(results) < used_outputs(node):
+            raise InvalidGraph(f"{node.op_type} has {used_outputs(node)} outputs, of which {len(results)} are defined")
         for value, item in zip(node.outputs[: used_outputs(node)], results, strict=False):
             self._check_dtype(value, item, node)
             self.values[value] = item
             if order is not None and isinstance(item, KerasTensor):
-                self.orders[value] = order if len(item.shape) == order.rank else order.without(axes)
+                if len(item.shape) == order.rank:
+                    self.orders[value] = order
+                elif row.layout == layout.AXIS:
+                    self.orders[value] = order.without(axes)
 
     def _check_dtype(self, value: ir.Value, held: KerasTensor, node: ir.Node) -> None:
         """Keras promotes some types on its own (uint64 to uint32): better no model than other numbers."""
@@ -155,7 +183,7 @@ class Builder:
         """The order in which `row` is to work, None for ONNX's own."""
         pairs = zip(node.inputs, operands, strict=True)
         tensors = [value for value, held in pairs if value is not None and isinstance(held, KerasTensor)]
-        if row.layout == layout.SOURCE or not tensors:
+        if row.layout in (layout.SOURCE, layout.SUBGRAPHS) or not tensors:
             return None
         if row.layout == layout.CHANNELS:
             return layout.channels_last(len(operands[0].shape))
@@ -187,13 +215,25 @@ class Builder:
             self.turned[key] = _turned(held, own, wanted)
         return self.turned[key]
 
-    def _sizes(self, node: ir.Node, operands: list[Any]) -> Any:
+    def _known(self, node: ir.Node, operands: list[Any]) -> list[Any] | None:
+        """What `node` gives where that takes no tensor: constants and sizes."""
         if node.op_type == "Shape" and not node.domain:
             start = node.attributes["start"].as_int() if "start" in node.attributes else 0
             end = node.attributes["end"].as_int() if "end" in node.attributes else None
             found = self._shape(node.inputs[0], operands[0])[start:end]
-            return sizes.wrap(np.array(found, object), node.outputs[0].name or "", self.scope)
-        return sizes.evaluate(node, operands, self.scope)
+            return [sizes.wrap(np.array(found, object), node.outputs[0].name or "", self.scope)]
+        if node.op_type == "Size" and not node.domain and None not in operands[0].shape:
+            count = np.array(int(np.prod(operands[0].shape)))
+            return [Constant(count, node.outputs[0].name or "size", self.scope)]
+        if node.op_type == "CastLike" and not node.domain:
+            cast = constants.cast_like(operands[0], operands[1], node.outputs[0].name or "")
+            if cast is not None:
+                return [cast]
+        constant = constants.evaluate(node, operands, self.model.opset_imports.get(node.domain, 1), self.scope)
+        if constant is not None:
+            return constant
+        size = sizes.evaluate(node, operands, self.scope)
+        return None if size is None else [size]
 
     def _shape(self, value: ir.Value | None, operand: Any) -> list[Length]:
         """The shape of `operand`, with a Size for each dimension that may vary."""
@@ -213,7 +253,7 @@ class Builder:
         while given and given[-1] is None:
             given.pop()
         variadic = _variadic_position(node, self.model)
-        head = given if variadic is None else given[:variadic]
+        head = given if variadic is None else (given + [None] * variadic)[:variadic]
         parameters = list(row.parameters.values())
         arguments = [self._argument(value, p, node) for value, p in zip(head, parameters, strict=False)]
         return arguments if variadic is None else [*arguments, given[variadic:]]
@@ -222,9 +262,12 @@ class Builder:
         kind = parameter.annotation
         if value is None:
             return None
-        if kind == SHAPE and isinstance(value, Constant | Sizes):
+        if kind in SHAPES and isinstance(value, Constant | Sizes):
             return value.array.reshape(-1).tolist()
-        if kind in PYTHON_VALUES or kind == SHAPE:
+        if kind in SHAPES and None not in value.shape:
+            items = ops.reshape(value, (-1,))
+            return [Unknown(partial(items.__getitem__, (i,))) for i in range(int(np.prod(value.shape)))]
+        if kind in PYTHON_VALUES or kind in SHAPES:
             if not isinstance(value, Constant):
                 raise UnsupportedOperator(
                     f"{node.op_type} with '{parameter.name}' computed when the model runs has no Keras form",
@@ -242,11 +285,15 @@ class Builder:
             if attribute.type == ir.AttributeType.TENSOR:
                 array = self.scope.array(np.asarray(attribute.as_tensor().numpy()))
                 value = Constant(array, f"{node.outputs[0].name}.{name}", self.scope)
-            elif name in ("to", "dtype", "output_dtype"):
+            elif name in ("to", "dtype", "output_dtype", "output_datatype"):
                 value = self._dtype(attribute.as_int()) if attribute.as_int() else None
             found[name] = list(value) if isinstance(value, tuple) else value
         if "outputs" in row.parameters:
             found["outputs"] = len(node.outputs)
+        if "scope" in row.parameters:
+            found["scope"] = self.scope
+        if "builder" in row.parameters:
+            found["builder"] = self
         if "source_shape" in row.parameters:
             first = node.inputs[0]
             assert first is not None, "a shape is reshaped: there is an input"
@@ -301,6 +348,10 @@ def _map_axes(row: Operator, arguments: list[Any], keywords: dict[str, Any], ord
         else:
             keywords[name] = mapped
     return found
+
+
+def _title(node: ir.Node) -> str:
+    return node.name or node.outputs[0].name or node.op_type
 
 
 def _symbol(name: Any, value: ir.Value, axis: int) -> str:

@@ -1,17 +1,19 @@
-"""Convolutions and pools over one, two or three spatial axes, channels last."""
+"""Convolutions over one, two or three spatial axes, channels last."""
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import padding
 from exporters.onnx_to_keras.arithmetic import plus
-from exporters.onnx_to_keras.operand import Constant, Operand, tensor
+from exporters.onnx_to_keras.operand import Constant, Length, Operand, Scope, Size, Unknown, size_of, tensor
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -25,27 +27,63 @@ DEPTHWISE = {1: keras.layers.DepthwiseConv1D, 2: keras.layers.DepthwiseConv2D}
 LAST = "channels_last"
 
 
+Amounts = list[tuple[Length, Length]]
+
+
 def amounts(
     auto_pad: str, pads: list[int] | None, sizes: Any, kernel: list[int], strides: list[int], dilations: list[int]
-) -> list[tuple[int, int]]:
-    """How much to pad before and after each spatial axis."""
+) -> Amounts:
+    """How much to pad before and after each spatial axis; SAME depends on the size where it strides."""
     rank = len(kernel)
     if auto_pad in ("NOTSET", "VALID"):
         given = pads if pads and auto_pad == "NOTSET" else [0] * (2 * rank)
         return list(zip(given[:rank], given[rank:], strict=True))
-    found = []
+    found: Amounts = []
     for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True):
         reach = (k - 1) * d + 1
-        if s != 1 and size is None:
-            raise UnsupportedOperator(f"auto_pad {auto_pad} of an axis of unknown size has no Keras form")
-        total = reach - 1 if s == 1 else max((-(-size // s) - 1) * s + reach - size, 0)
-        small, large = total // 2, total - total // 2
+        total: Length
+        if s == 1:
+            total = reach - 1
+        elif isinstance(size, int):
+            total = max((-(-size // s) - 1) * s + reach - size, 0)
+        else:
+            total = Unknown(partial(_same, size, s, reach))
+        small, large = halves(total)
         found.append((small, large) if auto_pad == "SAME_UPPER" else (large, small))
     return found
 
 
-def padded(x: KerasTensor, spatial: list[tuple[int, int]], value: float = 0.0) -> KerasTensor:
+def _same(size: Size, step: int, reach: int) -> KerasTensor:
+    """The padding with which there are as many windows as steps begun."""
+    count = size.as_tensor()
+    windows = ops.floor_divide(ops.add(count, step - 1), step)
+    return ops.maximum(ops.subtract(ops.add(ops.multiply(ops.subtract(windows, 1), step), reach), count), 0)
+
+
+def halves(total: Length) -> tuple[Length, Length]:
+    """The smaller and the larger half."""
+    if isinstance(total, int):
+        return total // 2, total - total // 2
+    whole = total.as_tensor
+    return Unknown(lambda: ops.floor_divide(whole(), 2)), Unknown(lambda: ops.floor_divide(ops.add(whole(), 1), 2))
+
+
+def spatial_sizes(x: KerasTensor) -> list[Length]:
+    """The sizes of the spatial axes of `x` (batch, *spatial, channels)."""
+    return [size_of(x, axis) for axis in range(1, len(x.shape) - 1)]
+
+
+def padded(x: KerasTensor, spatial: Sequence[tuple[Length, Length]], value: float = 0.0) -> KerasTensor:
     """`x` (batch, *spatial, channels) padded, or cut where an amount is negative."""
+    known = [pair if all(isinstance(amount, int) for amount in pair) else (0, 0) for pair in spatial]
+    for axis, (before, after) in enumerate(spatial, 1):
+        if not (isinstance(before, int) and isinstance(after, int)):
+            scope = Scope(x, None)
+            x = padding.reindexed(x, axis, before, after, Constant(np.array(value), "value", scope), "constant", scope)
+    return _padded(x, known, value)  # type: ignore[arg-type]
+
+
+def _padded(x: KerasTensor, spatial: list[tuple[int, int]], value: float) -> KerasTensor:
     if any(before < 0 or after < 0 for before, after in spatial):
         key = [slice(max(-before, 0), -max(-after, 0) or None) for before, after in spatial]
         x = x[(slice(None), *key, slice(None))]
@@ -76,7 +114,7 @@ def conv(
     rank = len(X.shape) - 2
     steps, spread = strides or [1] * rank, dilations or [1] * rank
     size = list(W.shape[2:])
-    x = padded(X, amounts(auto_pad, pads, X.shape[1:-1], size, steps, spread))
+    x = padded(X, amounts(auto_pad, pads, spatial_sizes(X), size, steps, spread))
     if not isinstance(W, Constant) or (B is not None and not isinstance(B, Constant)):
         return _by_operation(x, W, B, steps, spread, group)
     bias = B.array if isinstance(B, Constant) else None
@@ -87,22 +125,22 @@ def conv(
 
 
 def _grouped(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: list[int], group: int) -> KerasTensor:
-    rank, channels = len(steps), x.shape[-1]
+    rank, count = len(steps), x.shape[-1]
     if group == 1:
         return _layer(x, W, W.array, bias, steps, spread)
-    if group == channels and rank in DEPTHWISE and len(set(steps)) == 1:
+    if group == count and rank in DEPTHWISE and len(set(steps)) == 1:
         return _depthwise(x, W, bias, steps, spread)
     # Keras compiles its own grouped convolutions with XLA, which is slow on CPU: one layer per group instead
     parts = []
-    inputs, outputs = channels // group, W.shape[0] // group
+    inputs, outputs = count // group, W.shape[0] // group
     for i in range(group):
         mine = slice(i * outputs, (i + 1) * outputs)
-        part = _channels(x, i * inputs, (i + 1) * inputs)
+        part = channels(x, i * inputs, (i + 1) * inputs)
         parts.append(_layer(part, W, W.array[mine], None if bias is None else bias[mine], steps, spread))
     return ops.concatenate(parts, -1)
 
 
-def _channels(x: KerasTensor, start: int, end: int) -> KerasTensor:
+def channels(x: KerasTensor, start: int, end: int) -> KerasTensor:
     """A range of channels; written out, since an Ellipsis does not come back from a saved model."""
     return x[(*([slice(None)] * (len(x.shape) - 1)), slice(start, end))]
 
@@ -126,8 +164,8 @@ def _layer(x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[int],
 
 
 def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: list[int]) -> KerasTensor:
-    channels = x.shape[-1]
-    multiplier = W.shape[0] // channels
+    count = x.shape[-1]
+    multiplier = W.shape[0] // count
     layer = DEPTHWISE[len(steps)](
         W.shape[2:],
         strides=steps[0] if len(steps) == 1 else steps,
@@ -139,7 +177,7 @@ def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread:
         name=_name(W),
     )
     # (channels * multiplier, 1, *spatial) -> (*spatial, channels, multiplier)
-    array = W.array.reshape(channels, multiplier, *W.shape[2:])
+    array = W.array.reshape(count, multiplier, *W.shape[2:])
     kernel = np.ascontiguousarray(np.moveaxis(array, (0, 1), (-2, -1)))
     return W.scope.apply(layer, x, [kernel, *([] if bias is None else [bias])])
 
@@ -147,20 +185,36 @@ def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread:
 def _by_operation(
     x: KerasTensor, W: Operand, B: Operand | None, steps: list[int], spread: list[int], group: int
 ) -> KerasTensor:
-    """Weights that are computed when the model runs."""
-    rank = len(steps)
-    if group != 1:
-        raise UnsupportedOperator("a grouped Conv whose weights are computed when the model runs has no Keras form")
-    kernel = ops.transpose(tensor(W), (*range(2, rank + 2), 1, 0))
-    y = ops.conv(x, kernel, strides=steps, dilation_rate=spread, data_format=LAST)
+    """Weights that are computed when the model runs; TensorFlow knows no convolution both strided and dilated."""
+    both = max(steps) > 1 and max(spread) > 1
+    y = product(x, tensor(W), [1] * len(steps) if both else steps, spread, group)
+    if both:
+        y = y[(slice(None), *(slice(None, None, step) for step in steps), slice(None))]
     return y if B is None else plus(y, tensor(B))
+
+
+def product(x: KerasTensor, weight: KerasTensor, steps: list[int], spread: list[int], group: int) -> KerasTensor:
+    """The convolution of `x`, channels last, by a tensor (out, in, *spatial): one per group."""
+    kernel = ops.transpose(weight, (*range(2, len(steps) + 2), 1, 0))
+    inputs, outputs = x.shape[-1] // group, weight.shape[0] // group
+    parts = [
+        ops.conv(
+            x if group == 1 else channels(x, i * inputs, (i + 1) * inputs),
+            kernel if group == 1 else channels(kernel, i * outputs, (i + 1) * outputs),
+            strides=steps,
+            dilation_rate=spread,
+            data_format=LAST,
+        )
+        for i in range(group)
+    ]
+    return parts[0] if group == 1 else ops.concatenate(parts, -1)
 
 
 @KERAS.op("ConvTranspose", since=1, layout="channels")
 def conv_transpose(
     X: KerasTensor,
-    W: Constant,
-    B: Constant | None = None,
+    W: Operand,
+    B: Operand | None = None,
     auto_pad: str = "NOTSET",
     dilations: list[int] | None = None,
     group: int = 1,
@@ -171,12 +225,11 @@ def conv_transpose(
     strides: list[int] | None = None,
 ) -> KerasTensor:
     """ONNX ConvTranspose: the full result, of which `pads`, `output_shape` or SAME decide what is cut off."""
-    if not isinstance(W, Constant) or not isinstance(B, Constant | None):
-        raise UnsupportedOperator("ConvTranspose with weights computed when the model runs has no Keras form")
     rank = len(X.shape) - 2
     steps, spread = strides or [1] * rank, dilations or [1] * rank
     more = output_padding or [0] * rank
-    array = _spread(W.array, spread)
+    held = isinstance(W, Constant) and isinstance(B, Constant | None)
+    array = _spread(W.array, spread) if isinstance(W, Constant) else _spread_tensor(tensor(W), spread)
     given = pads or [0] * (2 * rank)
     cuts = []
     for i, (size, k) in enumerate(zip(X.shape[1:-1], array.shape[2:], strict=True)):
@@ -194,17 +247,61 @@ def conv_transpose(
         # Keras fills up to a whole stride behind a kernel that is shorter than one
         filled = max(steps[i] - k, 0)
         cuts.append((-before, more[i] - after - filled))
-    bias = None if B is None else B.array
-    late = bias is not None and any(after > 0 or before > 0 for before, after in cuts)
+    bias = B.array if held and isinstance(B, Constant) else None
+    late = B is not None and (bias is None or any(after > 0 or before > 0 for before, after in cuts))
     inputs = X.shape[-1] // group
     parts = []
     for i in range(group):
-        part = X if group == 1 else _channels(X, i * inputs, (i + 1) * inputs)
-        mine = array[i * inputs : (i + 1) * inputs]
+        part = X if group == 1 else channels(X, i * inputs, (i + 1) * inputs)
+        mine = (
+            array[i * inputs : (i + 1) * inputs]
+            if isinstance(W, Constant)
+            else array[(slice(i * inputs, (i + 1) * inputs),)]
+        )
         outputs = slice(i * mine.shape[1], (i + 1) * mine.shape[1])
-        parts.append(_transposed(part, W, mine, None if bias is None or late else bias[outputs], steps))
+        if held and isinstance(W, Constant):
+            parts.append(_transposed(part, W, mine, None if bias is None or late else bias[outputs], steps))
+        else:
+            kernel = tensor(W.with_array(mine)) if isinstance(W, Constant) else mine
+            parts.append(_transposed_by_operation(part, kernel, steps))
     y = padded(parts[0] if group == 1 else ops.concatenate(parts, -1), cuts)
-    return plus(y, B.tensor) if late and B is not None else y
+    return plus(y, tensor(B)) if late else y
+
+
+def _spread_tensor(weight: KerasTensor, dilations: list[int]) -> KerasTensor:
+    """The same for a kernel that is computed when the model runs."""
+    for axis, dilation in enumerate(dilations, 2):
+        weight = _stretched(weight, axis, dilation)
+    return weight
+
+
+def _stretched(x: KerasTensor, axis: int, step: int) -> KerasTensor:
+    """`x` with zeros between its elements along an axis, which then lie `step` apart."""
+    if step == 1:
+        return x
+    rank = len(x.shape)
+    x = ops.expand_dims(x, axis + 1)
+    x = ops.pad(x, [(0, step - 1) if i == axis + 1 else (0, 0) for i in range(rank + 1)])
+    shape = [*x.shape[:axis], None if x.shape[axis] is None else x.shape[axis] * step, *x.shape[axis + 2 :]]
+    if shape.count(None) > 1:
+        raise UnsupportedOperator("a strided ConvTranspose of unknown sizes by computed weights has no Keras form")
+    x = ops.reshape(x, [-1 if size is None else size for size in shape])
+    return x[tuple(slice(0, 1 - step) if i == axis else slice(None) for i in range(rank))]
+
+
+def _transposed_by_operation(x: KerasTensor, weight: KerasTensor, steps: list[int]) -> KerasTensor:
+    """The whole transposed convolution by a tensor (in, out, *spatial): a convolution by the kernel turned around.
+
+    Keras' own operation mixes up its arguments once it is part of a model. What a layer would fill up behind a kernel
+    shorter than its stride is filled up here, too.
+    """
+    rank = len(steps)
+    for axis, step in enumerate(steps, 1):
+        x = _stretched(x, axis, step)
+    sizes = weight.shape[2:]
+    x = padded(x, [(k - 1, k - 1 + max(s - k, 0)) for k, s in zip(sizes, steps, strict=True)])
+    kernel = ops.flip(ops.transpose(weight, (*range(2, rank + 2), 0, 1)), tuple(range(rank)))
+    return ops.conv(x, kernel, data_format=LAST)
 
 
 def _spread(weight: Any, dilations: list[int]) -> Any:
@@ -231,106 +328,3 @@ def _transposed(x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[
     )
     # ONNX's (in, out, *spatial) as Keras' (*spatial, out, in)
     return W.scope.apply(layer, x, [kernel_of(array), *([] if bias is None else [bias])])
-
-
-def _ceiling(sizes: Any, pads: list[tuple[int, int]], kernel: list[int], strides: list[int]) -> list[tuple[int, int]]:
-    """What `ceil_mode` adds at the end of each axis; no window starts beyond the input and its padding before."""
-    extra = []
-    for size, (before, after), k, s in zip(sizes, pads, kernel, strides, strict=True):
-        if size is None:
-            raise UnsupportedOperator("ceil_mode over an axis of unknown size has no Keras form")
-        steps = -(-(size + before + after - k) // s) + 1
-        if (steps - 1) * s >= size + before:
-            steps -= 1
-        extra.append((0, max((steps - 1) * s + k - (size + before + after), 0)))
-    return extra
-
-
-def _plain(dilations: list[int] | None) -> None:
-    if dilations and max(dilations) > 1:
-        raise UnsupportedOperator("a pool with dilations has no Keras form")
-
-
-@KERAS.op("MaxPool", since=1, layout="channels")
-def max_pool(
-    X: KerasTensor,
-    kernel_shape: list[int],
-    auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    dilations: list[int] | None = None,
-    pads: list[int] | None = None,
-    storage_order: int = 0,
-    strides: list[int] | None = None,
-) -> KerasTensor:
-    rank = len(kernel_shape)
-    steps = strides or [1] * rank
-    if dilations and max(dilations) > 1:
-        return _dilated_max(X, kernel_shape, auto_pad, ceil_mode, dilations, pads, steps)
-    around = amounts(auto_pad, pads, X.shape[1:-1], kernel_shape, steps, [1] * rank)
-    extra = _ceiling(X.shape[1:-1], around, kernel_shape, steps) if ceil_mode else [(0, 0)] * rank
-    around = [(before, after + more) for (before, after), (_, more) in zip(around, extra, strict=True)]
-    x = X if "float" in X.dtype else ops.cast(X, "float64")
-    y = ops.max_pool(padded(x, around, float("-inf")), kernel_shape, steps, data_format=LAST)
-    return ops.cast(y, X.dtype)
-
-
-def _dilated_max(
-    x: KerasTensor,
-    kernel: list[int],
-    auto_pad: str,
-    ceil_mode: int,
-    dilations: list[int],
-    pads: list[int] | None,
-    steps: list[int],
-) -> KerasTensor:
-    """The maximum over the shifted inputs, one per place of the kernel."""
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    around = amounts(auto_pad, pads, x.shape[1:-1], kernel, steps, dilations)
-    extra = _ceiling(x.shape[1:-1], around, reach, steps) if ceil_mode else [(0, 0)] * len(kernel)
-    around = [(before, after + more) for (before, after), (_, more) in zip(around, extra, strict=True)]
-    x = padded(x, around, float("-inf"))
-    best = None
-    for place in itertools.product(*map(range, kernel)):
-        key = []
-        for at, d, r, s in zip(place, dilations, reach, steps, strict=True):
-            last = at * d - (r - 1)
-            key.append(slice(at * d, last or None, s))
-        view = x[(slice(None), *key, slice(None))]
-        best = view if best is None else ops.maximum(best, view)
-    return best
-
-
-@KERAS.op("AveragePool", since=1, layout="channels")
-def average_pool(
-    X: KerasTensor,
-    kernel_shape: list[int],
-    auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    count_include_pad: int = 0,
-    dilations: list[int] | None = None,
-    pads: list[int] | None = None,
-    strides: list[int] | None = None,
-) -> KerasTensor:
-    """ONNX AveragePool: padding counts if `count_include_pad`, what `ceil_mode` adds beyond it never does."""
-    _plain(dilations)
-    rank = len(kernel_shape)
-    steps = strides or [1] * rank
-    around = amounts(auto_pad, pads, X.shape[1:-1], kernel_shape, steps, [1] * rank)
-    extra = _ceiling(X.shape[1:-1], around, kernel_shape, steps) if ceil_mode else [(0, 0)] * rank
-    grown = padded(padded(X, around), extra)
-    mean = ops.average_pool(grown, kernel_shape, steps, data_format=LAST)
-    if all(pair == (0, 0) for pair in extra) and (count_include_pad or all(pair == (0, 0) for pair in around)):
-        return mean
-    corner = ops.ones_like(_channels(X, 0, 1))
-    weight = padded(padded(corner, around, float(count_include_pad)), extra)
-    return ops.divide(mean, ops.average_pool(weight, kernel_shape, steps, data_format=LAST))
-
-
-@KERAS.op("GlobalAveragePool", since=1, layout="channels")
-def global_average_pool(X: KerasTensor) -> KerasTensor:
-    return ops.mean(X, tuple(range(1, len(X.shape) - 1)), keepdims=True)
-
-
-@KERAS.op("GlobalMaxPool", since=1, layout="channels")
-def global_max_pool(X: KerasTensor) -> KerasTensor:
-    return ops.max(X, tuple(range(1, len(X.shape) - 1)), keepdims=True)

@@ -80,6 +80,14 @@ def cast(input: KerasTensor, to: str, saturate: int = 1, round_mode: str = "up")
     return ops.cast(input, to)
 
 
+@KERAS.op("BitCast", since=26, layout="elementwise")
+def bit_cast(input: KerasTensor, to: str) -> KerasTensor:
+    """ONNX BitCast between types of one width: the bits stay as they are."""
+    if "bool" in (input.dtype, to):  # a byte of 0 or 1
+        return ops.cast(ops.view(input, "uint8") if input.dtype not in ("bool", "uint8") else input, to)
+    return ops.view(input, to)
+
+
 @KERAS.op("CastLike", since=15)
 def cast_like(input: KerasTensor, target_type: KerasTensor, saturate: int = 1, round_mode: str = "up") -> KerasTensor:
     return ops.cast(input, target_type.dtype)

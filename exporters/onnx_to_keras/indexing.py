@@ -2,103 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Length, Operand, Size, tensor
+from exporters.onnx_to_keras.operand import (
+    Operand,
+    Scope,
+    Unknown,
+    places,
+    size_of,
+    tensor,
+)
 from exporters.onnx_to_keras.table import KERAS
-from toolkit.errors import UnsupportedOperator
 
 
-def _from_front(indices: KerasTensor, size: int | None) -> KerasTensor:
-    if size is None:
-        raise UnsupportedOperator("indices into an axis of unknown size have no Keras form")
-    return ops.where(ops.less(indices, 0), ops.add(indices, size), indices)
-
-
-@KERAS.op("GatherElements", since=11)
-def gather_elements(data: KerasTensor, indices: KerasTensor, axis: int = 0) -> KerasTensor:
-    return ops.take_along_axis(data, _from_front(indices, data.shape[axis]), axis)
-
-
-@KERAS.op("ScatterND", since=11)
-def scatter_nd(data: KerasTensor, indices: KerasTensor, updates: KerasTensor, reduction: str = "none") -> KerasTensor:
-    """ONNX ScatterND without or with a sum: the last axis of `indices` holds coordinates within `data`."""
-    depth = indices.shape[-1]
-    if reduction not in ("none", "add") or None in data.shape or None in indices.shape:
-        raise UnsupportedOperator(f"ScatterND with reduction '{reduction}' or of unknown sizes has no Keras form")
-    rows = ops.reshape(indices, (-1, depth))
-    rows = ops.stack([_from_front(rows[:, i], data.shape[i]) for i in range(depth)], -1)
-    values = ops.reshape(updates, (-1, *data.shape[depth:]))
-    if reduction == "none":
-        return ops.scatter_update(data, rows, values)
-    return ops.add(data, ops.scatter(rows, values, data.shape))
-
-
-@KERAS.op("Pad", since=11, layout="axis")
-def pad(
-    data: KerasTensor,
-    pads: list[int],
-    constant_value: float | None = None,
-    axes: list[int] | None = None,
-    mode: str = "constant",
+@KERAS.op("Range", since=11)
+def arange(
+    start: Operand, limit: Operand, delta: Operand, stash_type: int = 1, scope: Scope | None = None
 ) -> KerasTensor:
-    """ONNX Pad: `pads` holds all beginnings, then all ends; negative ones cut off."""
-    places = [axis % len(data.shape) for axis in axes] if axes is not None else list(range(len(data.shape)))
-    around = [(0, 0)] * len(data.shape)
-    for i, axis in enumerate(places):
-        around[axis] = (pads[i], pads[i + len(places)])
-    cut = tuple(slice(max(-before, 0), -max(-after, 0) or None) for before, after in around)
-    x = data[cut] if any(min(pair) < 0 for pair in around) else data
-    grow = [(max(before, 0), max(after, 0)) for before, after in around]
-    if mode == "constant":
-        value = constant_value or 0.0
-        return ops.pad(x, grow, constant_values=value if "float" in x.dtype else int(value))
-    for axis, (before, after) in enumerate(grow):
-        if before or after:
-            x = _edged(x, axis, before, after) if mode == "edge" else _continued(x, axis, before, after, mode)
-    return x
+    """ONNX Range: as many steps of `delta` as fit between `start` and `limit`."""
+    assert scope is not None
+    first, end, step = (ops.reshape(tensor(value), ()) for value in (start, limit, delta))
+    wide = "float64" if "float" in first.dtype else "int64"
+    distance, by = ops.cast(ops.subtract(end, first), wide), ops.cast(step, wide)
+    if wide == "float64":
+        count = ops.cast(ops.ceil(ops.divide(distance, by)), "int64")
+    else:
+        count = ops.negative(ops.floor_divide(ops.negative(distance), by))  # rounded up
+    numbers = places(Unknown(lambda: ops.maximum(count, 0)), scope)
+    return ops.cast(ops.add(ops.multiply(ops.cast(numbers, wide), by), ops.cast(first, wide)), first.dtype)
 
 
-def _continued(x: KerasTensor, axis: int, before: int, after: int, mode: str) -> KerasTensor:
-    """`x` mirrored at its ends, or repeated behind them, as often as it takes."""
-    size = x.shape[axis]
-    if size is None:
-        if mode == "reflect":  # TensorFlow itself refuses more than once
-            return ops.pad(
-                x, [(before, after) if place == axis else (0, 0) for place in range(len(x.shape))], mode=mode
-            )
-        raise UnsupportedOperator(f"Pad with mode '{mode}' of an axis of unknown size has no Keras form")
-    places = np.arange(-before, size + after)
-    if mode == "reflect":
-        places %= max(2 * (size - 1), 1)
-        places = np.where(places >= size, 2 * (size - 1) - places, places)
-    return ops.take(x, (places % size).tolist(), axis)
+@KERAS.op("NonZero", since=9)
+def non_zero(X: KerasTensor) -> KerasTensor:
+    """ONNX NonZero: one row per axis."""
+    x = X if X.shape else ops.reshape(X, (1,))
+    found = ops.cast(ops.stack(ops.nonzero(ops.not_equal(x, 0) if x.dtype != "bool" else x), 0), "int64")
+    return found if X.shape else found[(slice(0, 0),)]
 
 
-def _edged(x: KerasTensor, axis: int, before: int, after: int) -> KerasTensor:
-    """`x` with its edges repeated."""
-
-    def cut(start: int | None, end: int | None) -> KerasTensor:
-        key: list[Any] = [slice(None)] * len(x.shape)
-        key[axis] = slice(start, end)
-        return x[tuple(key)]
-
-    head, tail = ops.repeat(cut(0, 1), max(before, 1), axis), ops.repeat(cut(-1, None), max(after, 1), axis)
-    return ops.concatenate(([head] if before else []) + [x] + ([tail] if after else []), axis)
+@KERAS.op("Compress", since=9)
+def compress(input: KerasTensor, condition: KerasTensor, axis: int | None = None) -> KerasTensor:
+    """ONNX Compress: what lies where `condition`, which may be shorter than the axis, is true."""
+    chosen = ops.cast(ops.nonzero(condition)[0], "int64")
+    return ops.take(ops.reshape(input, (-1,)) if axis is None else input, chosen, axis or 0)
 
 
-@KERAS.op("Pad", since=2)
-def pad_2(data: KerasTensor, pads: list[int], mode: str = "constant", value: float = 0.0) -> KerasTensor:
-    """ONNX Pad up to opset 10, whose amounts and value are attributes."""
-    return pad(data, pads, value, mode=mode)
+@KERAS.op("Unique", since=11, outputs=4)
+def unique(X: KerasTensor, axis: int | None = None, sorted: int = 1) -> tuple[KerasTensor, ...]:
+    """ONNX Unique: the elements, or slices along `axis`; where each was first, where each lies, how often it comes."""
+    x = ops.reshape(X, (-1,)) if axis is None else ops.moveaxis(X, axis, 0)
+    kind = x.dtype
+    held = ops.cast(x, "int32") if kind == "bool" else x
+    y, *counts = ops.unique(
+        held,
+        sorted=bool(sorted),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+        axis=0 if len(x.shape) > 1 else None,
+    )
+    y = ops.cast(y, kind)
+    y = y if axis is None else ops.moveaxis(y, 0, axis)
+    return (y, *(ops.cast(count, "int64") for count in counts))
 
 
-@KERAS.op("Tile", since=6)
-def tile(input: KerasTensor, repeats: list[int]) -> KerasTensor:
-    return ops.tile(input, repeats)
+@KERAS.op("ReverseSequence", since=10)
+def reverse_sequence(
+    input: KerasTensor, sequence_lens: KerasTensor, batch_axis: int = 1, time_axis: int = 0, scope: Scope | None = None
+) -> KerasTensor:
+    """ONNX ReverseSequence: each row's first elements, as many as its length says, backwards."""
+    assert scope is not None
+    rank = len(input.shape)
+    time = ops.reshape(places(size_of(input, time_axis), scope), [-1 if i == time_axis else 1 for i in range(rank)])
+    lengths = ops.reshape(sequence_lens, [-1 if i == batch_axis else 1 for i in range(rank)])
+    source = ops.where(ops.less(time, lengths), ops.subtract(ops.subtract(lengths, 1), time), time)
+    return ops.take_along_axis(input, source, time_axis)
 
 
 @KERAS.op("Trilu", since=14)
@@ -123,30 +101,6 @@ def one_hot(indices: KerasTensor, depth: int, values: KerasTensor, axis: int = -
 @KERAS.op("Einsum", since=12)
 def einsum(Inputs: list[Operand], equation: str) -> KerasTensor:
     return ops.einsum(equation.replace(" ", ""), *map(tensor, Inputs))
-
-
-@KERAS.op("Range", since=11)
-def arange(start: list[int], limit: list[Length], delta: list[int], stash_type: int = 1) -> KerasTensor:
-    """ONNX Range of integers, up to a size that is known when the model runs: ones, summed up."""
-    size = limit[0]
-    if not isinstance(size, Size):
-        raise UnsupportedOperator("Range between tensors computed when the model runs has no Keras form")
-    if start[0] != 0 or delta[0] != 1:
-        raise UnsupportedOperator("Range up to a size known when the model runs must start at 0 in steps of 1")
-    return ops.subtract(ops.cumsum(size.ones()), 1)
-
-
-@KERAS.op("GatherND", since=11)
-def gather_nd(data: KerasTensor, indices: KerasTensor, batch_dims: int = 0) -> KerasTensor:
-    """ONNX GatherND without batch axes: the last axis of `indices` holds coordinates within `data`."""
-    depth = indices.shape[-1]
-    if batch_dims or None in data.shape[:depth]:
-        raise UnsupportedOperator("GatherND with batch_dims, or of unknown sizes, has no Keras form")
-    flat, places = ops.reshape(data, (-1, *data.shape[depth:])), None
-    for i in range(depth):
-        column = _from_front(ops.take(indices, i, -1), data.shape[i])
-        places = column if places is None else ops.add(ops.multiply(places, data.shape[i]), column)
-    return ops.take(flat, places, 0)
 
 
 @KERAS.op("Size", since=1)

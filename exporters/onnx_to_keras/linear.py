@@ -73,3 +73,9 @@ def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTens
     layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, dtype=weight.dtype, name=name)
     weights = [np.ascontiguousarray(kernel)] + ([] if bias is None else [bias])
     return scope.apply(layer, x, weights)
+
+
+@KERAS.op("Det", since=11)
+def det(X: KerasTensor) -> KerasTensor:
+    x = X if X.dtype in ("float32", "float64") else ops.cast(X, "float32")
+    return ops.cast(ops.det(x), X.dtype)

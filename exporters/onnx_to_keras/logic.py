@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.integers import BITS, by_bits, is_uint64, refuse_uint64
+from exporters.onnx_to_keras import integers
+from exporters.onnx_to_keras.integers import BITS, by_bits, is_uint64
 from exporters.onnx_to_keras.table import KERAS
 
 
@@ -76,7 +77,8 @@ def bitwise_not(X: KerasTensor) -> KerasTensor:
 @KERAS.op("BitShift", since=11, layout="elementwise")
 def bit_shift(X: KerasTensor, Y: KerasTensor, direction: str) -> KerasTensor:
     """ONNX BitShift: all bits are gone after a shift by the width or more, or by a negative amount; the sign stays."""
-    refuse_uint64("BitShift", X)
+    if is_uint64(X):
+        return _uint64_shift(X, Y, direction)
     beyond = ops.logical_or(ops.less(Y, 0), ops.greater_equal(Y, BITS[X.dtype]))
     amount = ops.where(beyond, ops.zeros_like(Y), Y)
     if direction == "LEFT":
@@ -84,6 +86,14 @@ def bit_shift(X: KerasTensor, Y: KerasTensor, direction: str) -> KerasTensor:
     # what is left of a number after all its bits: its sign
     sign = ops.negative(ops.cast(ops.less(X, 0), X.dtype)) if X.dtype.startswith("int") else ops.zeros_like(X)
     return ops.where(beyond, sign, ops.right_shift(X, amount))
+
+
+def _uint64_shift(x: KerasTensor, y: KerasTensor, direction: str) -> KerasTensor:
+    bits, amount = ops.view(x, "int64"), ops.view(y, "int64")
+    beyond = ops.logical_or(ops.less(amount, 0), ops.greater_equal(amount, 64))
+    places = ops.where(beyond, ops.zeros_like(amount), amount)
+    moved = ops.left_shift(bits, places) if direction == "LEFT" else integers.shifted_right(bits, places)
+    return ops.view(ops.where(beyond, ops.zeros_like(moved), moved), "uint64")
 
 
 @KERAS.op("IsNaN", since=9, layout="elementwise")

@@ -10,7 +10,6 @@ from keras import KerasTensor, ops
 from exporters.onnx_to_keras.arithmetic import add, mul, plus
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
 from exporters.onnx_to_keras.table import KERAS
-from toolkit.errors import UnsupportedOperator
 
 
 @KERAS.op("BatchNormalization", since=14, layout="channels")
@@ -37,6 +36,29 @@ def batch_normalization(
         name=_layer_name(scale),
     )
     return scale.scope.apply(layer, X, [value.array.astype(X.dtype) for value in given])
+
+
+@KERAS.op("BatchNormalization", since=14, outputs=3, layout="channels")
+def batch_normalization_in_training(
+    X: KerasTensor,
+    scale: Operand,
+    B: Operand,
+    input_mean: Operand,
+    input_var: Operand,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+    training_mode: int = 0,
+) -> tuple[KerasTensor, ...]:
+    """ONNX BatchNormalization in training: by the batch's own mean and variance, with the running ones it leaves."""
+    axes = list(range(len(X.shape) - 1))
+    y = _by_operations(X, scale, B, input_mean, input_var, epsilon, 1)
+    held = [ops.cast(tensor(value), X.dtype) for value in (input_mean, input_var)]
+    fresh = [ops.mean(X, axes), ops.var(X, axes)]
+    running = [
+        ops.subtract(ops.multiply(old, momentum), ops.multiply(new, momentum - 1))
+        for old, new in zip(held, fresh, strict=True)
+    ]
+    return (y, *running)
 
 
 @KERAS.op("BatchNormalization", since=9, layout="channels")
@@ -140,9 +162,12 @@ def instance_normalization(input: KerasTensor, scale: Operand, B: Operand, epsil
 def group_normalization(
     X: KerasTensor, scale: Operand, bias: Operand, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
 ) -> KerasTensor:
-    """ONNX GroupNormalization with constant weights: a layer of the source's name."""
+    """ONNX GroupNormalization: with constant weights a layer of the source's name."""
     if not (isinstance(scale, Constant) and isinstance(bias, Constant)):
-        raise UnsupportedOperator("GroupNormalization with weights computed when the model runs has no Keras form")
+        layer = keras.layers.GroupNormalization(
+            groups=num_groups, axis=-1, epsilon=epsilon, center=False, scale=False, dtype=X.dtype
+        )
+        return add(mul(layer(X), scale), bias)
     layer = keras.layers.GroupNormalization(
         groups=num_groups, axis=-1, epsilon=epsilon, dtype=X.dtype, name=_layer_name(scale)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -25,8 +26,8 @@ class Scope:
     def __init__(self, anchor: KerasTensor | None, dtype: str | None) -> None:
         self.dtype = dtype
         self._anchor = anchor
-        self._taken: set[str] = set()
-        self._pending: list[tuple[Any, list[Any]]] = []
+        self.taken: set[str] = set()
+        self.named: set[Any] = set()  # layers and inputs that bear their names from here
 
     def name(self, wanted: str) -> str:
         """`wanted` as a layer's name, used once.
@@ -35,10 +36,10 @@ class Scope:
         """
         base = re.sub(r"[^A-Za-z0-9_.>-]+", ".", wanted).strip(".") or "layer"
         name, count = base, 1
-        while name in self._taken:
+        while name in self.taken:
             count += 1
             name = f"{base}_{count}"
-        self._taken.add(name)
+        self.taken.add(name)
         return name
 
     def array(self, array: Any) -> Any:
@@ -52,13 +53,14 @@ class Scope:
         """Call `layer` on `inputs` and give it its weights."""
         outputs = layer(inputs)
         layer.set_weights(weights)
+        self.named.add(layer)
         return outputs
 
     @cached_property
     def zero(self) -> KerasTensor:
         """A scalar integer 0 that depends on an input: where a constant is looked up."""
         if self._anchor is None:
-            raise ValueError("a model without inputs has no Keras form")
+            raise UnsupportedOperator("a model without inputs has no Keras form")
         corner = self._anchor[tuple(slice(0, 1) for _ in self._anchor.shape)] if self._anchor.shape else self._anchor
         return ops.sum(ops.zeros_like(corner, dtype="int32"))
 
@@ -70,6 +72,11 @@ class Constant:
     array: Any
     name: str
     scope: Scope = field(repr=False)
+    trained: bool = False  # a weight of the model, which is never computed with while the model is built
+
+    def with_array(self, array: Any) -> Constant:
+        """A part of the same constant, or the same one rearranged."""
+        return replace(self, array=array)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,18 +125,34 @@ class Size:
 
     def ones(self) -> KerasTensor:
         """A vector of so many ones."""
-        others = [axis for axis in range(len(self.tensor.shape)) if axis != self.axis]
-        line = ops.sum(ops.zeros_like(self.tensor, dtype="int64"), axis=others) if others else self.tensor
+        axes = range(len(self.tensor.shape))
+        others = [axis for axis in axes if axis != self.axis]
+        line = self.tensor
+        if others:  # the first line along the axis; summing what may be empty still leaves its length
+            line = line[tuple(slice(None) if axis == self.axis else slice(0, 1) for axis in axes)]
+            line = ops.sum(ops.zeros_like(line, dtype="int64"), axis=others)
         line = ops.ones_like(line, dtype="int64")
         return line if self.factor == 1 else ops.repeat(line, self.factor)
 
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """A size that follows from several others: Reshape can work it out, nothing else can."""
+    """A size that follows from several others, or that a tensor gives: `make` adds what computes it to the model."""
+
+    make: Callable[[], KerasTensor] = field(repr=False)
+
+    @cached_property
+    def value(self) -> KerasTensor:
+        return ops.cast(self.make(), "int64")
 
     def as_tensor(self) -> KerasTensor:
-        raise UnsupportedOperator("a size computed from several unknown sizes has no Keras form")
+        """The size as an int64 scalar."""
+        return self.value
+
+    def ones(self) -> KerasTensor:
+        """A vector of so many ones: counting one n gives n zeros and a one."""
+        counted = ops.bincount(ops.reshape(ops.cast(self.value, "int32"), (1,)))
+        return ops.ones_like(counted[(slice(1, None),)], dtype="int64")
 
 
 Length = int | Size | Unknown
@@ -147,13 +170,19 @@ class Sizes:
         return tuple(self.array.shape)
 
     @property
+    def dtype(self) -> str:
+        return "int64"
+
+    @property
     def tensor(self) -> KerasTensor:
+        if not self.array.size:
+            return Constant(self.array.astype(np.int64), "sizes", self.scope).tensor
         parts = [_size_tensor(item, self.scope) for item in self.array.reshape(-1)]
         return ops.reshape(ops.stack(parts), self.shape)
 
 
 def _size_tensor(item: Length, scope: Scope) -> KerasTensor:
-    return item.as_tensor() if isinstance(item, Size | Unknown) else ops.cast(scope.zero, "int64") + int(item)
+    return item.as_tensor() if isinstance(item, Size | Unknown) else ops.add(ops.cast(scope.zero, "int64"), int(item))
 
 
 Operand = KerasTensor | Constant | Sizes
@@ -162,6 +191,24 @@ Operand = KerasTensor | Constant | Sizes
 def tensor(value: Any) -> KerasTensor:
     """`value` as a symbolic tensor."""
     return value.tensor if isinstance(value, Constant | Sizes) else value
+
+
+def length(value: Length, scope: Scope) -> KerasTensor:
+    """A size as an int64 scalar."""
+    return _size_tensor(value, scope)
+
+
+def places(value: Length, scope: Scope) -> KerasTensor:
+    """The int64 vector 0, 1, 2 ... of so many places."""
+    if isinstance(value, int):
+        return Constant(np.arange(value), "places", scope).tensor
+    return ops.subtract(ops.cumsum(value.ones()), 1)
+
+
+def size_of(x: KerasTensor, axis: int) -> Length:
+    """The size of an axis as it is held: a number where it is known."""
+    size = x.shape[axis]
+    return size if size is not None else Size(f"{x.name}[{axis}]", x, axis % len(x.shape))
 
 
 def number(value: Any) -> Any:

@@ -1,41 +1,82 @@
-"""LSTM, GRU and SimpleRNN as Keras' own layers, for constant weights and ONNX's default activations."""
+"""LSTM, GRU and SimpleRNN as Keras' own layers where these compute the same; else step by step."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import recurrent_steps
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
 from exporters.onnx_to_keras.table import KERAS
-from toolkit.errors import UnsupportedOperator
 
 ACTIVATIONS = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "relu", "softsign": "softsign", "softplus": "softplus"}
 
 
-def _require(what: str, **given: Any) -> None:
-    """Raise for the first option that is set though Keras' layers know nothing like it."""
-    for name, value in given.items():
-        if value is not None and not (isinstance(value, int | float) and value == 0):
-            raise UnsupportedOperator(f"{what} with '{name}' has no Keras form")
+@dataclass(frozen=True)
+class Options:
+    """What the three operators have in common."""
+
+    what: str
+    sequence_lens: Operand | None
+    alpha: list[float] | None
+    beta: list[float] | None
+    names: list[list[str]]  # per direction
+    clip: float | None
+    back: list[bool]  # per direction
+    layout: int
+
+    def fits_a_layer(self, steps: int | None, *weights: Operand | None) -> bool:
+        """Whether one of Keras' layers computes the same."""
+        held = all(value is None or isinstance(value, Constant) for value in weights)
+        plain = not self.clip and all(name in ACTIVATIONS for names in self.names for name in names)
+        return held and plain and recurrent_steps.lengths_of(self.sequence_lens, steps) is None
+
+    def functions(self, direction: int) -> list[recurrent_steps.Function]:
+        """The activations of one direction; the lists of alpha and beta run through all directions."""
+        every = [name for names in self.names for name in names]
+        count = len(self.names[0])
+        found = recurrent_steps.activations(self.what, every, self.alpha, self.beta, self.clip)
+        return found[direction * count : (direction + 1) * count]
+
+    def steps(self, x: KerasTensor, cells: list[recurrent_steps.Cell]) -> tuple[KerasTensor, ...]:
+        lengths = recurrent_steps.lengths_of(self.sequence_lens, x.shape[1])
+        runs = [
+            recurrent_steps.run(x, cell, back, lengths, self.what) for cell, back in zip(cells, self.back, strict=True)
+        ]
+        return _assembled(runs, self.layout)
 
 
-def _constant(what: str, *values: Any) -> None:
-    if any(value is not None and not isinstance(value, Constant) for value in values):
-        raise UnsupportedOperator(f"{what} with weights computed when the model runs has no Keras form")
-
-
-def _names(what: str, activations: list[str] | None, defaults: list[str], directions: int) -> list[list[str]]:
-    """Per direction the activations as Keras calls them."""
+def _options(
+    what: str,
+    sequence_lens: Operand | None,
+    alpha: list[float] | None,
+    beta: list[float] | None,
+    activations: list[str] | None,
+    defaults: list[str],
+    clip: float | None,
+    direction: str,
+    directions: int,
+    layout: int,
+) -> Options:
     given = [name.lower() for name in activations or []] or defaults * directions
-    unknown = [name for name in given if name not in ACTIVATIONS]
-    if unknown:
-        raise UnsupportedOperator(f"{what} with activation '{unknown[0]}' has no Keras form")
     count = len(defaults)
-    return [[ACTIVATIONS[name] for name in given[i * count : (i + 1) * count]] for i in range(directions)]
+    names = [given[i * count : (i + 1) * count] for i in range(directions)]
+    back = [d == 1 or direction == "reverse" for d in range(directions)]
+    return Options(what, sequence_lens, alpha, beta, names, clip, back, layout)
+
+
+def _direction(value: Operand | None, direction: int) -> KerasTensor | None:
+    return None if value is None else tensor(value)[(direction,)]
+
+
+def _first_state(state: Operand | None, direction: int, layout: int, x: KerasTensor, hidden: int) -> KerasTensor:
+    held = _state(state, direction, layout)
+    return recurrent_steps.zeros(x, hidden) if held is None else held
 
 
 def _ordered(array: Any, order: list[int]) -> Any:
@@ -50,6 +91,7 @@ def _run(
     """The layer's outputs (batch, steps, hidden) in the order of time, then its last states."""
     results = layer(x, initial_state=states) if states else layer(x)
     layer.set_weights(weights)
+    scope.named.add(layer)
     y, *last = results
     return [ops.flip(y, 1) if back else y, *last]
 
@@ -66,7 +108,7 @@ def _state(state: Operand | None, direction: int, layout: int) -> KerasTensor | 
     if state is None:
         return None
     held = tensor(state)
-    return held[:, direction] if layout else held[(direction,)]
+    return held[(slice(None), direction)] if layout else held[(direction,)]
 
 
 def _layer_name(weight: Constant, direction: int, directions: int) -> str:
@@ -94,18 +136,20 @@ def lstm(
     layout: int = 0,
 ) -> tuple[KerasTensor, ...]:
     """ONNX LSTM: gates are input, output, forget, cell; Keras' are input, forget, cell, output."""
-    _require("LSTM", sequence_lens=sequence_lens, P=P, clip=clip, input_forget=input_forget)
-    _constant("LSTM", W, R, B)
-    assert isinstance(W, Constant)
-    assert isinstance(R, Constant)
     x = X if layout else ops.transpose(X, (1, 0, 2))
     directions, units, order = R.shape[0], R.shape[2], [0, 2, 3, 1]
-    names = _names("LSTM", activations, ["sigmoid", "tanh", "tanh"], directions)
+    options = _options(
+        "LSTM", sequence_lens, activation_alpha, activation_beta, activations, ["sigmoid", "tanh", "tanh"], clip,
+        direction, directions, layout,
+    )  # fmt: skip
+    names = options.names
+    same = all(cell == output for _, cell, output in names)
+    if P is not None or input_forget or not same or not options.fits_a_layer(x.shape[1], W, R, B):
+        return options.steps(x, _lstm_cells(x, options, W, R, B, [initial_h, initial_c], P, input_forget))
+    assert isinstance(W, Constant)
+    assert isinstance(R, Constant)
     runs = []
-    for d in range(directions):
-        if names[d][1] != names[d][2]:
-            raise UnsupportedOperator("LSTM with different activations of cell and output has no Keras form")
-        back = d == 1 or direction == "reverse"
+    for d, back in enumerate(options.back):
         layer = keras.layers.LSTM(
             units,
             activation=names[d][1],
@@ -127,6 +171,27 @@ def lstm(
     return _assembled(runs, layout)
 
 
+def _lstm_cells(
+    x: KerasTensor,
+    options: Options,
+    W: Operand,
+    R: Operand,
+    B: Operand | None,
+    states: list[Operand | None],
+    P: Operand | None,
+    input_forget: int,
+) -> list[recurrent_steps.Cell]:
+    cells = []
+    units = R.shape[2]
+    for d in range(len(options.back)):
+        w, r, b, p = (_direction(value, d) for value in (W, R, B, P))
+        bias = None if b is None else recurrent_steps.added(b[(slice(0, 4 * units),)], b[(slice(4 * units, None),)])
+        step = recurrent_steps.lstm_step(r, p, options.functions(d), input_forget)
+        first = [_first_state(state, d, options.layout, x, units) for state in states]
+        cells.append(recurrent_steps.Cell(w, bias, step, first))
+    return cells
+
+
 @KERAS.op("GRU", since=7, outputs=2)
 def gru(
     X: KerasTensor,
@@ -145,16 +210,19 @@ def gru(
     linear_before_reset: int = 0,
 ) -> tuple[KerasTensor, ...]:
     """ONNX GRU: gates are update, reset, hidden, as in Keras; `linear_before_reset` is Keras' `reset_after`."""
-    _require("GRU", sequence_lens=sequence_lens, clip=clip)
-    _constant("GRU", W, R, B)
-    assert isinstance(W, Constant)
-    assert isinstance(R, Constant)
     x = X if layout else ops.transpose(X, (1, 0, 2))
     directions, units = R.shape[0], R.shape[2]
-    names = _names("GRU", activations, ["sigmoid", "tanh"], directions)
+    options = _options(
+        "GRU", sequence_lens, activation_alpha, activation_beta, activations, ["sigmoid", "tanh"], clip, direction,
+        directions, layout,
+    )  # fmt: skip
+    names = options.names
+    if not options.fits_a_layer(x.shape[1], W, R, B):
+        return options.steps(x, _gru_cells(x, options, W, R, B, initial_h, linear_before_reset))
+    assert isinstance(W, Constant)
+    assert isinstance(R, Constant)
     runs = []
-    for d in range(directions):
-        back = d == 1 or direction == "reverse"
+    for d, back in enumerate(options.back):
         layer = keras.layers.GRU(
             units,
             activation=names[d][1],
@@ -176,6 +244,29 @@ def gru(
     return _assembled(runs, layout)
 
 
+def _gru_cells(
+    x: KerasTensor,
+    options: Options,
+    W: Operand,
+    R: Operand,
+    B: Operand | None,
+    initial_h: Operand | None,
+    linear_before_reset: int,
+) -> list[recurrent_steps.Cell]:
+    cells = []
+    units = R.shape[2]
+    for d in range(len(options.back)):
+        w, r, b = (_direction(value, d) for value in (W, R, B))
+        bias = inner = None
+        if b is not None:
+            inner = b[(slice(5 * units, None),)]
+            outer = recurrent_steps.added(b[(slice(0, 2 * units),)], b[(slice(3 * units, 5 * units),)])
+            bias = ops.concatenate([outer, b[(slice(2 * units, 3 * units),)]], 0)
+        step = recurrent_steps.gru_step(r, inner, options.functions(d), linear_before_reset)
+        cells.append(recurrent_steps.Cell(w, bias, step, [_first_state(initial_h, d, options.layout, x, units)]))
+    return cells
+
+
 @KERAS.op("RNN", since=7, outputs=2)
 def rnn(
     X: KerasTensor,
@@ -192,16 +283,19 @@ def rnn(
     hidden_size: int | None = None,
     layout: int = 0,
 ) -> tuple[KerasTensor, ...]:
-    _require("RNN", sequence_lens=sequence_lens, clip=clip)
-    _constant("RNN", W, R, B)
-    assert isinstance(W, Constant)
-    assert isinstance(R, Constant)
     x = X if layout else ops.transpose(X, (1, 0, 2))
     directions, units = R.shape[0], R.shape[2]
-    names = _names("RNN", list(activations), ["tanh"], directions)
+    options = _options(
+        "RNN", sequence_lens, activation_alpha, activation_beta, list(activations), ["tanh"], clip, direction,
+        directions, layout,
+    )  # fmt: skip
+    names = options.names
+    if not options.fits_a_layer(x.shape[1], W, R, B):
+        return options.steps(x, _rnn_cells(x, options, W, R, B, initial_h))
+    assert isinstance(W, Constant)
+    assert isinstance(R, Constant)
     runs = []
-    for d in range(directions):
-        back = d == 1 or direction == "reverse"
+    for d, back in enumerate(options.back):
         layer = keras.layers.SimpleRNN(
             units,
             activation=names[d][0],
@@ -218,3 +312,16 @@ def rnn(
         state = _state(initial_h, d, layout)
         runs.append(_run(x, layer, weights, None if state is None else [state], W.scope, back))
     return _assembled(runs, layout)
+
+
+def _rnn_cells(
+    x: KerasTensor, options: Options, W: Operand, R: Operand, B: Operand | None, initial_h: Operand | None
+) -> list[recurrent_steps.Cell]:
+    cells = []
+    units = R.shape[2]
+    for d in range(len(options.back)):
+        w, r, b = (_direction(value, d) for value in (W, R, B))
+        bias = None if b is None else recurrent_steps.added(b[(slice(0, units),)], b[(slice(units, None),)])
+        step = recurrent_steps.rnn_step(r, options.functions(d))
+        cells.append(recurrent_steps.Cell(w, bias, step, [_first_state(initial_h, d, options.layout, x, units)]))
+    return cells

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import integers
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -18,10 +20,36 @@ def _reduced(
     exact = operation in (ops.sum, ops.max, ops.min, ops.prod, _sum_square)
     x = data if "float" in data.dtype or exact else ops.cast(data, "float64")
     x = ops.cast(data, "int64") if data.dtype == "uint64" and operation in (ops.sum, ops.prod, _sum_square) else x
+    if operation in EXTREMES and _is_empty(x, axes):
+        return _of_nothing(x, axes, keepdims, EXTREMES[operation])
+    if x.dtype == "bool":
+        flags = ops.all if operation is ops.min else ops.any
+        return flags(x, axis=tuple(axes) if axes else None, keepdims=bool(keepdims)) if axes or not noop else x
+    if x.dtype == "uint64" and operation in EXTREMES and (axes or not noop):
+        y = operation(integers.ordered(x), axis=tuple(axes) if axes else None, keepdims=bool(keepdims))
+        return integers.from_ordered(y)
     if not axes and noop:
         # nothing is summed up: of an axis of size 1, only what is done to each element is left
         return ops.cast(operation(ops.expand_dims(x, -1), axis=-1), data.dtype)
     return ops.cast(operation(x, axis=tuple(axes) if axes else None, keepdims=bool(keepdims)), data.dtype)
+
+
+# Of nothing, the largest is the smallest number, and the other way around.
+EXTREMES = {ops.max: -1, ops.min: 1}
+
+
+def _is_empty(x: KerasTensor, axes: list[int] | None) -> bool:
+    return any(x.shape[axis] == 0 for axis in (axes or range(len(x.shape))))
+
+
+def _of_nothing(x: KerasTensor, axes: list[int] | None, keepdims: int, sign: int) -> KerasTensor:
+    flat = ops.sum(ops.cast(x, "float32"), axis=tuple(axes) if axes else None, keepdims=bool(keepdims))
+    if x.dtype == "bool":
+        return ops.full_like(flat, sign > 0, dtype="bool")
+    if "float" in x.dtype:
+        return ops.full_like(flat, sign * float("inf"), dtype=x.dtype)
+    bounds = np.iinfo(x.dtype)
+    return ops.full_like(flat, int(bounds.max if sign > 0 else bounds.min), dtype=x.dtype)
 
 
 def _sum_square(data: KerasTensor, **options: Any) -> KerasTensor:
@@ -79,11 +107,12 @@ def arg_min(data: KerasTensor, axis: int = 0, keepdims: int = 1, select_last_ind
     return _extreme(ops.argmin, data, axis, keepdims, select_last_index)
 
 
-def _delayed(x: KerasTensor, axis: int) -> KerasTensor:
-    """`x` one place further along `axis`, a zero in front: subtracting would make NaN of infinities."""
+def _delayed(x: KerasTensor, axis: int, first: int = 0) -> KerasTensor:
+    """`x` one place further along `axis`, `first` in front: subtracting would make NaN of infinities."""
     everything = [slice(None)] * len(x.shape)
     everything[axis] = slice(None, -1)
-    return ops.pad(x[tuple(everything)], [(int(place == axis), 0) for place in range(len(x.shape))])
+    around = [(int(place == axis), 0) for place in range(len(x.shape))]
+    return ops.pad(x[tuple(everything)], around, constant_values=float(first) if "float" in x.dtype else first)
 
 
 @KERAS.op("CumSum", since=11, layout="axis")
@@ -92,6 +121,15 @@ def cum_sum(x: KerasTensor, axis: int, exclusive: int = 0, reverse: int = 0) -> 
     ahead = ops.flip(x, axis) if reverse else x
     total = ops.cast(ops.cumsum(ahead, axis), x.dtype)
     total = _delayed(total, axis % len(x.shape)) if exclusive else total
+    return ops.flip(total, axis) if reverse else total
+
+
+@KERAS.op("CumProd", since=26, layout="axis")
+def cum_prod(x: KerasTensor, axis: int, exclusive: int = 0, reverse: int = 0) -> KerasTensor:
+    """ONNX CumProd: as CumSum, and the product of nothing is 1."""
+    ahead = ops.flip(x, axis) if reverse else x
+    total = ops.cast(ops.cumprod(ahead, axis), x.dtype)
+    total = _delayed(total, axis % len(x.shape), 1) if exclusive else total
     return ops.flip(total, axis) if reverse else total
 
 

@@ -1,62 +1,107 @@
-"""Resize and its forerunner Upsample: each axis is a selection, or a small matrix of weights, worked out beforehand."""
+"""Resize and its forerunner Upsample: each axis is a selection, or a small matrix of weights, worked out beforehand.
+
+Where a size is known only when the model runs, the places and weights are worked out by tensors, by the same formulas.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Scope
+from exporters.onnx_to_keras.operand import Constant, Length, Scope, Unknown, length, places, size_of
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
 
-def coordinates(size: int, length: int, scale: float, mode: str) -> Any:
-    """Where each of `length` results lies in an axis of `size` elements, by ONNX's transformation mode."""
-    x = np.arange(length, dtype=np.float64)
+@dataclass(frozen=True)
+class Axis:
+    """How one axis is resized: `place` is where it is held, `scale` may be a tensor, as the sizes may."""
+
+    place: int
+    size: Length
+    length: Length
+    scale: Any
+    start: float = 0.0  # the region of interest, for tf_crop_and_resize
+    end: float = 1.0
+
+    @property
+    def is_known(self) -> bool:
+        return isinstance(self.size, int) and isinstance(self.length, int)
+
+
+@dataclass(frozen=True)
+class Method:
+    mode: str
+    coordinates: str
+    nearest: str
+    cubic_coeff_a: float
+    exclude_outside: int
+    antialias: int
+
+
+def coordinates(x: Any, size: Any, length: Any, axis: Axis, mode: str) -> Any:
+    """Where results `x` = 0, 1, 2 ... lie in the axis, by ONNX's transformation mode; numbers or tensors alike."""
+    scale, alone = axis.scale, isinstance(length, int) and length == 1
     half = (x + 0.5) / scale
+    steps = (length - 1) if isinstance(length, int) else ops.maximum(length - 1, 1)
     table = {
         "half_pixel": lambda: half - 0.5,
-        "pytorch_half_pixel": lambda: half - 0.5 if length > 1 else x * 0,
+        "pytorch_half_pixel": lambda: x * 0 if alone else _unless_alone(half - 0.5, x * 0, length),
         "asymmetric": lambda: x / scale,
-        "align_corners": lambda: x * ((size - 1) / (length - 1)) if length > 1 else x * 0,
+        "align_corners": lambda: x * 0 if alone else x * ((size - 1) / steps),
         "tf_half_pixel_for_nn": lambda: half,
-        "half_pixel_symmetric": lambda: size / 2 * (1 - length / (scale * size)) + half - 0.5,
+        "half_pixel_symmetric": lambda: half - 0.5 + size / 2 * (1 - length / (scale * size)),
+        "tf_crop_and_resize": lambda: _cropped(x, size, length, steps, axis, alone),
     }
     if mode not in table:
         raise UnsupportedOperator(f"Resize with coordinate_transformation_mode '{mode}' has no Keras form")
     return table[mode]()
 
 
+def _unless_alone(several: Any, alone: Any, length: Any) -> Any:
+    """The first, but the second where the length, known only when the model runs, is 1."""
+    return several if isinstance(length, int) else ops.where(length > 1, several, alone)
+
+
+def _cropped(x: Any, size: Any, length: Any, steps: Any, axis: Axis, alone: bool) -> Any:
+    middle = x * 0 + 0.5 * (axis.start + axis.end) * (size - 1)
+    if alone:
+        return middle
+    return _unless_alone(x * ((axis.end - axis.start) * (size - 1) / steps) + axis.start * (size - 1), middle, length)
+
+
+# Both NumPy and keras.ops have these functions.
 NEAREST: dict[str, Any] = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    "floor": np.floor,
-    "ceil": np.ceil,
+    "round_prefer_floor": lambda x, xp: xp.ceil(x - 0.5),
+    "round_prefer_ceil": lambda x, xp: xp.floor(x + 0.5),
+    "floor": lambda x, xp: xp.floor(x),
+    "ceil": lambda x, xp: xp.ceil(x),
 }
 
 
-def kernel(distance: Any, mode: str, a: float) -> Any:
+def kernel(distance: Any, mode: str, a: float, xp: Any = np) -> Any:
     """The weight of an element at `distance`: a triangle, or Keys' cubic with coefficient `a`."""
-    d = np.abs(distance)
+    d = xp.absolute(distance)
     if mode == "linear":
-        return np.clip(1 - d, 0, None)
+        return xp.maximum(1 - d, 0)
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d <= 1, near, np.where(d < 2, far, 0))
+    return xp.where(d <= 1, near, xp.where(d < 2, far, d * 0))
 
 
-def matrix(x: Any, size: int, scale: float, mode: str, a: float, exclude_outside: int, antialias: int) -> Any:
+def matrix(x: Any, size: int, scale: float, method: Method) -> Any:
     """Weights (length, size); what falls outside goes to the edges, or is left out and the rest scaled up."""
-    squeeze = min(scale, 1.0) if antialias else 1.0
+    squeeze = min(scale, 1.0) if method.antialias else 1.0
     beyond = math.ceil(2 / squeeze) + 1
     places = np.arange(-beyond, size + beyond)
-    x = x if antialias else np.clip(x, -(beyond - 1), size + beyond - 2)
-    weights = kernel((places[None] - x[:, None]) * squeeze, mode, a)
+    x = x if method.antialias else np.clip(x, -(beyond - 1), size + beyond - 2)
+    weights = kernel((places[None] - x[:, None]) * squeeze, method.mode, method.cubic_coeff_a)
     inside = weights[:, beyond : beyond + size].copy()
-    if not exclude_outside:
+    if not method.exclude_outside:
         inside[:, 0] += weights[:, :beyond].sum(1)
         inside[:, -1] += weights[:, beyond + size :].sum(1)
     return inside / inside.sum(1, keepdims=True)
@@ -67,7 +112,7 @@ def resize(
     X: KerasTensor,
     roi: list[float] | None = None,
     scales: list[float] | None = None,
-    sizes: list[int] | None = None,
+    sizes: list[Length] | None = None,
     antialias: int = 0,
     axes: list[int] | None = None,
     coordinate_transformation_mode: str = "half_pixel",
@@ -77,35 +122,116 @@ def resize(
     keep_aspect_ratio_policy: str = "stretch",
     mode: str = "nearest",
     nearest_mode: str = "round_prefer_floor",
+    scope: Scope | None = None,
 ) -> KerasTensor:
-    """ONNX Resize of axes whose sizes are known, by `scales` or by `sizes`."""
-    rank = len(X.shape)
-    places = [axis % rank for axis in axes] if axes is not None else list(range(rank))
-    held = {axis: (0 if axis == 0 else rank - 1 if axis == 1 else axis - 1) if rank > 2 else axis for axis in places}
-    shape = [X.shape[held[axis]] for axis in places]
-    factors = list(scales) if scales else [1.0] * len(places)
-    lengths = [None if size is None else math.floor(size * factor) for size, factor in zip(shape, factors, strict=True)]
-    if sizes:
-        factors = [1.0 if size is None else wanted / size for wanted, size in zip(sizes, shape, strict=True)]
-        lengths = list(sizes)
-        if keep_aspect_ratio_policy != "stretch":
-            common = min(factors) if keep_aspect_ratio_policy == "not_larger" else max(factors)
-            factors = [common] * len(factors)
-            lengths = [math.floor(common * size + 0.5) for size in shape]
+    """ONNX Resize by `scales` or to `sizes`, one axis after the other."""
+    crops = coordinate_transformation_mode == "tf_crop_and_resize"
+    found = _axes(X, roi if crops else None, scales, sizes, axes, keep_aspect_ratio_policy)
+    method = Method(mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a, exclude_outside, antialias)
     x = X if mode == "nearest" or "float" in X.dtype else ops.cast(X, "float32")
-    for axis, size, length, factor in zip(places, shape, lengths, factors, strict=True):
-        if factor == 1.0:
+    outside: list[tuple[int, Any]] = []
+    for axis in found:
+        if isinstance(axis.scale, float) and axis.scale == 1.0 and axis.length == axis.size and not crops:
             continue
-        if size is None or length is None:
-            raise UnsupportedOperator("Resize of an axis of unknown size has no Keras form")
-        at = coordinates(size, length, factor, coordinate_transformation_mode)
-        if mode == "nearest":
-            index = np.clip(NEAREST[nearest_mode](at), 0, size - 1).astype(int).tolist()
-            x = _selected(x, index, held[axis], size)
-        else:
-            weights = matrix(at, size, factor, mode, cubic_coeff_a, exclude_outside, antialias and factor < 1)
-            x = _weighted(x, weights, held[axis])
+        assert scope is not None
+        at = _coordinates(axis, method, scope)
+        x = _resized(x, axis, at, method, scope) if axis.is_known else _resized_later(x, axis, at, method, scope)
+        if crops:
+            last = length(axis.size, scope) - 1 if not isinstance(axis.size, int) else axis.size - 1
+            beyond = (at < 0) | (at > last) if axis.is_known else ops.logical_or(at < 0, at > ops.cast(last, "float64"))
+            outside.append((axis.place, beyond))
+    for place, beyond in outside:
+        assert scope is not None
+        mark = beyond if isinstance(beyond, KerasTensor) else Constant(beyond, "outside", scope).tensor
+        mark = ops.reshape(mark, [-1 if i == place else 1 for i in range(len(x.shape))])
+        x = ops.where(mark, ops.full_like(x, extrapolation_value), x)
     return ops.cast(x, X.dtype)
+
+
+def _coordinates(axis: Axis, method: Method, scope: Scope) -> Any:
+    """Numbers where the sizes are known, else a tensor."""
+    if isinstance(axis.length, int) and isinstance(axis.size, int):
+        return coordinates(np.arange(axis.length, dtype=np.float64), axis.size, axis.length, axis, method.coordinates)
+    size = axis.size if isinstance(axis.size, int) else ops.cast(axis.size.as_tensor(), "float64")
+    count = axis.length if isinstance(axis.length, int) else ops.cast(axis.length.as_tensor(), "float64")
+    return coordinates(ops.cast(places(axis.length, scope), "float64"), size, count, axis, method.coordinates)
+
+
+def _axes(
+    X: KerasTensor,
+    roi: list[float] | None,
+    scales: list[float] | None,
+    sizes: list[Length] | None,
+    axes: list[int] | None,
+    policy: str,
+) -> list[Axis]:
+    rank = len(X.shape)
+    named = [axis % rank for axis in axes] if axes is not None else list(range(rank))
+    held = [(0 if axis == 0 else rank - 1 if axis == 1 else axis - 1) if rank > 2 else axis for axis in named]
+    own = [size_of(X, place) for place in held]
+    starts, ends = (roi[: len(named)], roi[len(named) :]) if roi else ([0.0] * len(named), [1.0] * len(named))
+    if sizes:
+        ratios = [_ratio(wanted, size) for wanted, size in zip(sizes, own, strict=True)]
+        lengths = list(sizes)
+        if policy != "stretch":
+            common = _common(ratios, policy)
+            ratios = [common] * len(ratios)
+            lengths = [_rounded(size, common) for size in own]
+    else:
+        ratios = list(scales or [1.0] * len(named))
+        spans = [end - start for start, end in zip(starts, ends, strict=True)]
+        lengths = [_scaled(size, ratio * span) for size, ratio, span in zip(own, ratios, spans, strict=True)]
+    rows = zip(held, own, lengths, ratios, starts, ends, strict=True)
+    return [Axis(*row) for row in rows]
+
+
+def _ratio(wanted: Length, size: Length) -> Any:
+    if wanted == size:
+        return 1.0
+    if isinstance(wanted, int) and isinstance(size, int):
+        return wanted / size
+    numbers = [
+        float(value) if isinstance(value, int) else ops.cast(value.as_tensor(), "float64") for value in (wanted, size)
+    ]
+    return ops.divide(*numbers)
+
+
+def _common(ratios: list[Any], policy: str) -> Any:
+    """The one ratio that keeps the aspect: the smallest or the largest."""
+    if all(isinstance(ratio, float) for ratio in ratios):
+        return min(ratios) if policy == "not_larger" else max(ratios)
+    pick = ops.minimum if policy == "not_larger" else ops.maximum
+    known = [ratio for ratio in ratios if isinstance(ratio, float)]
+    result, *others = [ratio for ratio in ratios if not isinstance(ratio, float)]
+    for ratio in (*others, *known):
+        result = pick(result, ratio)
+    return result
+
+
+def _rounded(size: Length, ratio: Any) -> Length:
+    if isinstance(size, int) and isinstance(ratio, float):
+        return math.floor(ratio * size + 0.5)
+    whole = float(size) if isinstance(size, int) else ops.cast(size.as_tensor(), "float64")
+    return Unknown(lambda: ops.cast(ops.floor(ratio * whole + 0.5), "int64"))
+
+
+def _scaled(size: Length, factor: float) -> Length:
+    if isinstance(size, int):
+        return math.floor(size * factor)
+    if factor == int(factor):
+        return size if factor == 1 else Unknown(lambda: ops.multiply(size.as_tensor(), int(factor)))
+    return Unknown(lambda: ops.cast(ops.floor(ops.multiply(ops.cast(size.as_tensor(), "float64"), factor)), "int64"))
+
+
+def _resized(x: KerasTensor, axis: Axis, at: Any, method: Method, scope: Scope | None) -> KerasTensor:
+    """`x` along an axis of known size, at the coordinates `at`."""
+    size = axis.size
+    assert isinstance(size, int)
+    if method.mode == "nearest":
+        index = np.clip(NEAREST[method.nearest](at, np), 0, size - 1).astype(int).tolist()
+        return _selected(x, index, axis.place, size)
+    smaller = Method(**{**vars(method), "antialias": method.antialias and axis.scale < 1})
+    return _weighted(x, matrix(at, size, axis.scale, smaller), axis.place, scope)
 
 
 def _selected(x: KerasTensor, index: list[int], axis: int, size: int) -> KerasTensor:
@@ -116,22 +242,90 @@ def _selected(x: KerasTensor, index: list[int], axis: int, size: int) -> KerasTe
     return ops.take(x, index, axis)
 
 
-def _weighted(x: KerasTensor, weights: Any, axis: int) -> KerasTensor:
+def _weighted(x: KerasTensor, weights: Any, axis: int, scope: Scope | None) -> KerasTensor:
     """Every result along `axis` a weighted sum: a product with a matrix that a layer holds."""
-    scope = Scope(x, None)
-    held = Constant(weights.T.astype(x.dtype), f"resize_{x.name}_{axis}", scope)
+    assert scope is not None
+    held = Constant(weights.T.astype(x.dtype), "resize", scope)
     return ops.moveaxis(ops.matmul(ops.moveaxis(x, axis, -1), held.tensor), -1, axis)
 
 
+def _resized_later(x: KerasTensor, axis: Axis, at: KerasTensor, method: Method, scope: Scope) -> KerasTensor:
+    """`x` along an axis whose old or new size is known only when the model runs."""
+    if method.mode == "nearest" and isinstance(axis.scale, float) and _repeats(axis, method):
+        return ops.repeat(x, int(axis.scale), axis.place)
+    last = ops.subtract(length(axis.size, scope), 1)
+    if method.mode == "nearest":
+        return ops.take(x, _within(NEAREST[method.nearest](at, ops), last), axis.place)
+    if method.antialias:
+        weights = _matrix_later(at, axis, last, method, scope)
+        moved = ops.matmul(ops.moveaxis(x, axis.place, -1), ops.cast(ops.transpose(weights), x.dtype))
+        return ops.moveaxis(moved, -1, axis.place)
+    below = ops.floor(at)
+    terms, total = None, None
+    for offset in (0, 1) if method.mode == "linear" else (-1, 0, 1, 2):
+        place = below + offset
+        weight = kernel(at - place, method.mode, method.cubic_coeff_a, ops)
+        inside = _within(place, last)
+        if method.exclude_outside:
+            weight = ops.where(ops.equal(ops.cast(inside, "float64"), place), weight, ops.zeros_like(weight))
+        total = weight if total is None else total + weight
+        line = ops.reshape(ops.cast(weight, x.dtype), [-1 if i == axis.place else 1 for i in range(len(x.shape))])
+        term = ops.multiply(ops.take(x, inside, axis.place), line)
+        terms = term if terms is None else ops.subtract(terms, ops.negative(term))
+    if method.exclude_outside:
+        shape = [-1 if i == axis.place else 1 for i in range(len(x.shape))]
+        terms = ops.divide(terms, ops.reshape(ops.cast(total, x.dtype), shape))
+    return terms
+
+
+def _matrix_later(at: KerasTensor, axis: Axis, last: KerasTensor, method: Method, scope: Scope) -> KerasTensor:
+    """`matrix` worked out by tensors: what falls outside is added to the column of the edge, or left out."""
+    squeeze = ops.minimum(ops.add(ops.cast(scope.zero, "float64"), axis.scale), 1.0)
+    beyond = ops.add(ops.cast(ops.ceil(ops.divide(2.0, squeeze)), "int64"), 1)
+    count = Unknown(lambda: ops.add(ops.add(last, 1), ops.multiply(beyond, 2)))
+    sources = ops.subtract(places(count, scope), beyond)
+    distance = ops.subtract(ops.expand_dims(ops.cast(sources, "float64"), 0), ops.expand_dims(at, 1))
+    weights = kernel(distance * squeeze, method.mode, method.cubic_coeff_a, ops)
+    inside = _within(sources, last)
+    columns = ops.equal(ops.expand_dims(inside, 1), ops.expand_dims(places(axis.size, scope), 0))
+    if method.exclude_outside:
+        columns = ops.logical_and(columns, ops.expand_dims(ops.equal(inside, sources), 1))
+    weights = ops.matmul(weights, ops.cast(columns, "float64"))
+    return ops.divide(weights, ops.sum(weights, 1, keepdims=True))
+
+
+def _within(place: Any, last: KerasTensor) -> KerasTensor:
+    return ops.minimum(ops.maximum(ops.cast(place, "int64"), 0), last)
+
+
+def _repeats(axis: Axis, method: Method) -> bool:
+    """Whether this scale repeats every element equally often, whatever the size: what holds for 5 and 8 does."""
+    if axis.scale != int(axis.scale) or axis.scale < 1 or method.coordinates == "align_corners":
+        return False
+    times = int(axis.scale)
+    for size in (5, 8):
+        at = coordinates(np.arange(size * times, dtype=np.float64), size, size * times, axis, method.coordinates)
+        index = np.clip(NEAREST[method.nearest](at, np), 0, size - 1).astype(int)
+        if not (index == np.repeat(np.arange(size), times)).all():
+            return False
+    return True
+
+
 @KERAS.op("Resize", since=10, layout="channels")
-def resize_10(X: KerasTensor, scales: list[float], mode: str = "nearest") -> KerasTensor:
+def resize_10(X: KerasTensor, scales: list[float], mode: str = "nearest", scope: Scope | None = None) -> KerasTensor:
     """ONNX Resize of opset 10: asymmetric coordinates, the nearest element below."""
     return resize(
-        X, None, scales, coordinate_transformation_mode="asymmetric", mode=mode.replace("bi", ""), nearest_mode="floor"
+        X,
+        None,
+        scales,
+        coordinate_transformation_mode="asymmetric",
+        mode=mode.replace("bi", ""),
+        nearest_mode="floor",
+        scope=scope,
     )
 
 
 @KERAS.op("Upsample", since=7, layout="channels")
-def upsample(X: KerasTensor, scales: list[float], mode: str = "nearest") -> KerasTensor:
+def upsample(X: KerasTensor, scales: list[float], mode: str = "nearest", scope: Scope | None = None) -> KerasTensor:
     """ONNX Upsample, the old Resize; `scales` is an attribute up to opset 8."""
-    return resize_10(X, scales, mode)
+    return resize_10(X, scales, mode, scope)

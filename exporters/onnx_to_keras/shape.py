@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Length, Operand, Size, Sizes, Unknown, tensor
+from exporters.onnx_to_keras.arithmetic import plus
+from exporters.onnx_to_keras.operand import (
+    Constant,
+    Length,
+    Operand,
+    Scope,
+    Size,
+    Sizes,
+    Unknown,
+    length,
+    places,
+    size_of,
+    tensor,
+)
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -19,42 +34,105 @@ def shape(data: Operand, start: int = 0, end: int | None = None) -> KerasTensor:
 
 @KERAS.op("Reshape", since=5)
 def reshape(
-    data: Operand, shape: list[Length], allowzero: int = 0, source_shape: list[Length] | None = None
+    data: Operand,
+    shape: list[Length],
+    allowzero: int = 0,
+    source_shape: list[Length] | None = None,
+    scope: Scope | None = None,
 ) -> KerasTensor:
     """ONNX Reshape: 0 keeps the source's size at that place, unless `allowzero`."""
     source = source_shape or []
     wanted = [
-        source[axis] if size == 0 and not allowzero and axis < len(source) else size for axis, size in enumerate(shape)
+        source[axis] if _is(size, 0) and not allowzero and axis < len(source) else size
+        for axis, size in enumerate(shape)
     ]
-    return reshaped(tensor(data), wanted, source)
+    return reshaped(tensor(data), wanted, source, bool(allowzero), scope)
 
 
 @KERAS.op("Reshape", since=1)
-def reshape_1(data: Operand, shape: list[int], source_shape: list[Length] | None = None) -> KerasTensor:
+def reshape_1(
+    data: Operand, shape: list[int], source_shape: list[Length] | None = None, scope: Scope | None = None
+) -> KerasTensor:
     """ONNX Reshape up to opset 4, whose shape is an attribute."""
-    return reshape(data, list(shape), 0, source_shape)
+    return reshape(data, list(shape), 0, source_shape, scope)
 
 
-def reshaped(x: KerasTensor, wanted: list[Length], source: list[Length]) -> KerasTensor:
-    """`x` in the shape `wanted`, of which Keras can leave open the batch and one more size."""
+def reshaped(
+    x: KerasTensor, wanted: list[Length], source: list[Length], allowzero: bool, scope: Scope | None
+) -> KerasTensor:
+    """`x` in the shape `wanted`; where more of it is open than Keras can leave open, its elements are picked."""
     wanted = _filled(wanted, source)
-    open_places = [axis for axis, size in enumerate(wanted) if isinstance(size, Size | Unknown) or size == -1]
+    open_places = [axis for axis, size in enumerate(wanted) if not isinstance(size, int) or size == -1]
     target = [-1 if axis in open_places else int(str(size)) for axis, size in enumerate(wanted)]
-    if len(open_places) <= 1:
+    if len(open_places) <= 1 and (0 not in target or not open_places):
         return ops.reshape(x, target)
-    if wanted[0] == source[0] and len(open_places) == 2:
-        return keras.layers.Reshape(target[1:], dtype=x.dtype)(x)
     if wanted == source:
         return x
-    raise UnsupportedOperator(f"Reshape to {len(open_places)} sizes known only when the model runs has no Keras form")
+    if len(open_places) == 2 and open_places[0] == 0 and source and wanted[0] == source[0] and 0 not in target:
+        return keras.layers.Reshape(target[1:], dtype=x.dtype)(x)
+    assert scope is not None
+    return _picked(x, _meant(wanted, source, allowzero, scope), scope)
+
+
+def _meant(wanted: list[Length], source: list[Length], allowzero: bool, scope: Scope) -> list[Length]:
+    """`wanted` with what a tensor gives instead of sizes: 0 for the source's, -1 for what is left."""
+    sizes: list[Length] = []
+    for axis, size in enumerate(wanted):
+        if isinstance(size, Unknown) and not allowzero and axis < len(source):
+            own = length(source[axis], scope)
+            sizes.append(Unknown(partial(_instead, size, 0, own)))
+        else:
+            sizes.append(size)
+    count = _times([length(size, scope) for size in source], scope)
+    given = [length(size, scope) for size in sizes]
+    known = _times([ops.where(ops.equal(size, -1), ops.ones_like(size), size) for size in given], scope)
+    rest = ops.floor_divide(count, ops.maximum(known, 1))
+    return [
+        size
+        if isinstance(size, Size) or (isinstance(size, int) and size >= 0)
+        else Unknown(partial(_instead, size, -1, rest))
+        for size in sizes
+    ]
+
+
+def _instead(size: Length, mark: int, other: KerasTensor) -> KerasTensor:
+    """`other` where `size` is only a mark for it."""
+    if isinstance(size, int):
+        return other
+    value = size.as_tensor()
+    return ops.where(ops.equal(value, mark), other, value)
+
+
+def _times(sizes: list[KerasTensor], scope: Scope) -> KerasTensor:
+    result = length(1, scope)
+    for size in sizes:
+        result = ops.multiply(result, size)
+    return result
+
+
+def _picked(x: KerasTensor, shape: list[Length], scope: Scope) -> KerasTensor:
+    """`x` in a shape of which any part is known only when the model runs: rows taken by their numbers."""
+    kept = 0
+    while kept < min(len(shape), len(x.shape)) and _is(shape[-1 - kept], x.shape[-1 - kept]) and x.shape[-1 - kept]:
+        kept += 1
+    rows = ops.reshape(x, (-1, *x.shape[len(x.shape) - kept :]))
+    numbers = length(0, scope)
+    for size in shape[: len(shape) - kept]:
+        ahead = ops.expand_dims(ops.multiply(numbers, length(size, scope)), -1)
+        numbers = plus(ahead, places(size, scope))
+    return ops.take(rows, numbers, 0)
+
+
+def _is(size: Any, number: Any) -> bool:
+    return isinstance(size, int) and size == number
 
 
 def _filled(wanted: list[Length], source: list[Length]) -> list[Length]:
     """`wanted` with its -1 worked out, where the sizes that are not known are the same on both sides."""
     rest = [size for size in wanted if not (isinstance(size, int) and size == -1)]
     unknown = [size for size in rest if not isinstance(size, int)]
-    if len(rest) == len(wanted) or sorted(map(repr, unknown)) != sorted(
-        repr(size) for size in source if not isinstance(size, int)
+    if len(rest) == len(wanted) or sorted(map(_mark, unknown)) != sorted(
+        _mark(size) for size in source if not isinstance(size, int)
     ):
         return wanted
     count = _product([size for size in source if isinstance(size, int)])
@@ -64,14 +142,24 @@ def _filled(wanted: list[Length], source: list[Length]) -> list[Length]:
     return [count // known if isinstance(size, int) and size == -1 else size for size in wanted]
 
 
+def _mark(size: Size | Unknown) -> str:
+    """What equal sizes have in common."""
+    return repr(size) if isinstance(size, Size) else str(id(size))
+
+
 @KERAS.op("Flatten", since=1)
-def flatten(input: KerasTensor, axis: int = 1) -> KerasTensor:
+def flatten(
+    input: KerasTensor, axis: int = 1, source_shape: list[Length] | None = None, scope: Scope | None = None
+) -> KerasTensor:
     """ONNX Flatten: a matrix whose rows are the dimensions before `axis`."""
     split = axis % len(input.shape) if axis < 0 else axis
     rows, columns = _product(input.shape[:split]), _product(input.shape[split:])
     if rows is None and columns is None:
         if split != 1:
-            raise UnsupportedOperator("Flatten with sizes unknown on both sides of its axis has no Keras form")
+            assert source_shape is not None
+            assert scope is not None
+            front = _times([length(size, scope) for size in source_shape[:split]], scope)
+            return reshaped(input, [Unknown(lambda: front), -1], source_shape, True, scope)
         return keras.layers.Flatten(dtype=input.dtype)(input)
     return ops.reshape(input, (-1 if rows is None else rows, -1 if columns is None else columns))
 
@@ -93,7 +181,13 @@ def transpose(data: KerasTensor, perm: list[int] | None = None) -> KerasTensor:
 @KERAS.op("Squeeze", since=1)
 def squeeze(data: KerasTensor, axes: list[int] | None = None) -> KerasTensor:
     """ONNX Squeeze; `axes` is an attribute up to opset 12 and an input from 13 on."""
-    return ops.squeeze(data, None if axes is None else tuple(axes))
+    if axes is None:
+        return ops.squeeze(data)
+    gone = {axis % len(data.shape) for axis in axes}
+    if all(data.shape[axis] == 1 for axis in gone):
+        return ops.squeeze(data, tuple(sorted(gone)))
+    # Keras refuses sizes that are not known to be 1
+    return data[tuple(0 if axis in gone else slice(None) for axis in range(len(data.shape)))]
 
 
 @KERAS.op("Unsqueeze", since=1)
@@ -114,19 +208,45 @@ def concat(inputs: list[Operand], axis: int = 1) -> KerasTensor:
 @KERAS.op("Slice", since=10, layout="axis")
 def take_slice(
     data: KerasTensor,
-    starts: list[int],
-    ends: list[int],
+    starts: list[Length],
+    ends: list[Length],
     axes: list[int] | None = None,
     steps: list[int] | None = None,
+    scope: Scope | None = None,
 ) -> KerasTensor:
     """ONNX Slice: bounds are clamped; a negative step walks backwards."""
     key = [slice(None)] * len(data.shape)
+    later: list[tuple[int, Length, Length, int]] = []
     for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis = i if axes is None else axes[i] % len(data.shape)
         step = 1 if steps is None else steps[i]
-        size = data.shape[axis]
-        key[axis] = _bounds(start, end, step, size)
-    return data[tuple(key)]
+        if isinstance(start, int) and isinstance(end, int):
+            key[axis] = _bounds(start, end, step, data.shape[axis])
+        else:
+            later.append((axis, start, end, step))
+    x = data if all(cut == slice(None) for cut in key) else data[tuple(key)]
+    for axis, start, end, step in later:
+        assert scope is not None
+        x = ops.take(x, _walk(size_of(x, axis), start, end, step, scope), axis)
+    return x
+
+
+def _walk(size: Length, start: Length, end: Length, step: int, scope: Scope) -> KerasTensor:
+    """The indices from `start` to `end`, clamped as ONNX says."""
+    count = length(size, scope)
+    first, last = (_from_front(length(value, scope), count) for value in (start, end))
+    if step > 0:
+        first, last = (ops.minimum(ops.maximum(value, 0), count) for value in (first, last))
+    else:
+        behind = ops.subtract(count, 1)
+        first, last = ops.minimum(ops.maximum(first, 0), behind), ops.minimum(ops.maximum(last, -1), behind)
+    distance = ops.subtract(last, first) if step > 0 else ops.subtract(first, last)
+    steps = Unknown(lambda: ops.maximum(ops.floor_divide(ops.add(distance, abs(step) - 1), abs(step)), 0))
+    return plus(ops.multiply(places(steps, scope), step), first)
+
+
+def _from_front(value: KerasTensor, count: KerasTensor) -> KerasTensor:
+    return ops.where(ops.less(value, 0), ops.add(value, count), value)
 
 
 FAR = 2**31 - 1  # ONNX writes "to the end" as the largest integer, of 32 or of 64 bits
@@ -145,7 +265,7 @@ def _bounds(start: int, end: int, step: int, size: int | None) -> slice:
 @KERAS.op("Slice", since=1, layout="axis")
 def take_slice_1(data: KerasTensor, starts: list[int], ends: list[int], axes: list[int] | None = None) -> KerasTensor:
     """ONNX Slice up to opset 9, whose bounds are attributes."""
-    return take_slice(data, starts, ends, axes)
+    return take_slice(data, list(starts), list(ends), axes)
 
 
 @KERAS.op("Gather", since=1)
@@ -160,8 +280,7 @@ def gather(data: Operand, indices: Operand, axis: int = 0) -> KerasTensor:
         key[axis] = index if not indices.shape else slice(index, index + 1 if index != -1 else None)
         if len(indices.shape) <= 1:
             return x[tuple(key)]
-    places = tensor(indices)
-    return ops.take(x, _positive(places, x.shape[axis]), axis)
+    return ops.take(x, _positive(tensor(indices), x.shape[axis]), axis)
 
 
 def _positive(indices: KerasTensor, size: int | None) -> KerasTensor:
@@ -179,24 +298,40 @@ def _embedding(table: Constant, indices: KerasTensor) -> KerasTensor:
 
 
 @KERAS.op("Expand", since=8)
-def expand(input: Operand, shape: list[Length], source_shape: list[Length] | None = None) -> KerasTensor:
+def expand(
+    input: Operand, shape: list[Length], source_shape: list[Length] | None = None, scope: Scope | None = None
+) -> KerasTensor:
     """ONNX Expand: both shapes broadcast; the result may have sizes of `input` where `shape` says 1."""
     x = tensor(input)
     rank = max(len(x.shape), len(shape))
     wanted = [1] * (rank - len(shape)) + list(shape)
     own: list[Length] = [1] * (rank - len(x.shape)) + list(source_shape or [])
-    x = ops.reshape(x, (*([1] * (rank - len(x.shape))), *x.shape)) if _product(x.shape) is not None else x
     while len(x.shape) < rank:
         x = ops.expand_dims(x, 0)
     for axis, (have, want) in enumerate(zip(own, wanted, strict=True)):
-        if want in (have, 1):
+        if want in (have, 1) or (isinstance(have, int) and have != 1):
             continue
-        if isinstance(want, Size):
-            line = ops.reshape(want.ones(), [-1 if place == axis else 1 for place in range(rank)])
-            x = ops.multiply(x, ops.cast(line, x.dtype)) if x.dtype != "bool" else ops.logical_and(x, line > 0)
-        else:
+        if isinstance(want, int) and have == 1:
             x = ops.repeat(x, want, axis)
+        else:
+            assert scope is not None
+            x = _stretched(x, axis, ops.zeros_like(places(want, scope)) if have == 1 else places(want, scope), have)
     return x
+
+
+def _stretched(x: KerasTensor, axis: int, line: KerasTensor, have: Length) -> KerasTensor:
+    """`x` broadcast along an axis against a vector: an axis of size 1 is repeated, another has that size already."""
+    if have == 1:
+        return ops.take(x, line, axis)
+    own = ops.multiply(places_of(x, axis), ops.ones_like(line))  # one of both may have the size 1
+    return ops.take(x, own, axis)
+
+
+def places_of(x: KerasTensor, axis: int) -> KerasTensor:
+    """0, 1, 2 ... along an axis."""
+    size = size_of(x, axis)
+    assert isinstance(size, Size), "a known size needs no tensor"
+    return ops.subtract(ops.cumsum(size.ones()), 1)
 
 
 @KERAS.op("Split", since=1, outputs=None, layout="axis")
@@ -216,26 +351,50 @@ def split(
         split = [part] * outputs
     key: list[Any] = [slice(None)] * len(input.shape)
     parts, start = [], 0
-    for length in split:
-        key[axis] = slice(start, start + length)
+    for count in split:
+        key[axis] = slice(start, start + count)
         parts.append(input[tuple(key)])
-        start += length
+        start += count
     return parts
 
 
+@KERAS.op("Constant", since=1)
+def constant(
+    value: Constant | None = None,
+    value_float: float | None = None,
+    value_floats: list[float] | None = None,
+    value_int: int | None = None,
+    value_ints: list[int] | None = None,
+    sparse_value: Any = None,
+    value_string: str | None = None,
+    value_strings: list[str] | None = None,
+) -> KerasTensor:
+    """ONNX Constant of what is neither a number nor dense: all others are known while the model is built."""
+    raise UnsupportedOperator("a Constant of strings, or a sparse one, has no Keras form")
+
+
 @KERAS.op("ConstantOfShape", since=9)
-def constant_of_shape(input: list[Length], value: Constant | None = None) -> KerasTensor:
-    """ONNX ConstantOfShape of a shape that is known when the model runs: a corner of 1s, repeated along its axes."""
-    sizes = [size for size in input if isinstance(size, Size)]
-    if not sizes:
-        raise UnsupportedOperator("ConstantOfShape of a constant shape should have been folded")
-    fill, dtype = (value.array.item(), value.dtype) if value is not None else (0.0, sizes[0].tensor.dtype)
-    corner = ops.reshape(sizes[0].ones(), [-1 if size is sizes[0] else 1 for size in input])
-    return expand(ops.cast(ops.full_like(corner, fill, dtype=dtype), dtype), list(input), _of(corner, input, sizes[0]))
+def constant_of_shape(input: list[Length], value: Constant | None = None, scope: Scope | None = None) -> KerasTensor:
+    """ONNX ConstantOfShape of a shape that is known when the model runs: one element, repeated along each axis."""
+    assert scope is not None
+    fill = value.array.reshape(-1)[:1] if value is not None else scope.array(np.zeros(1, np.float32))
+    one = Constant(fill, "fill", scope).tensor
+    if not input:
+        return ops.reshape(one, ())
+    return expand(ops.reshape(one, (1,) * len(input)), list(input), [1] * len(input), scope)
 
 
-def _of(corner: KerasTensor, shape: list[Length], first: Size) -> list[Length]:
-    return [first if size is first else 1 for size in shape]
+@KERAS.op("Tile", since=6)
+def tile(input: KerasTensor, repeats: list[Length], scope: Scope | None = None) -> KerasTensor:
+    known = [count if isinstance(count, int) else 1 for count in repeats]
+    x = ops.tile(input, known) if set(known) != {1} else input
+    for axis, count in enumerate(repeats):
+        if not isinstance(count, int):
+            assert scope is not None
+            size = length(size_of(x, axis), scope)
+            numbers = places(Unknown(partial(ops.multiply, count.as_tensor(), size)), scope)
+            x = ops.take(x, ops.mod(numbers, size), axis)
+    return x
 
 
 def _blocks(x: KerasTensor, block: int) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """Arithmetic on shapes while the model is built: Shape -> Gather -> Concat -> Reshape never becomes a tensor.
 
 Where every element is known the result is a constant; an element that depends on more than one axis of one tensor is
-`Unknown`, which Reshape can still take once.
+`Unknown`: tensors work it out when the model runs, if an operator needs it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from keras import ops
 
+from exporters.onnx_to_keras.integers import towards_zero
 from exporters.onnx_to_keras.operand import Constant, Scope, Size, Sizes, Unknown
 
 
@@ -90,28 +92,46 @@ def _times(x: Any, y: Any) -> Any:
         return x.times(y)
     if isinstance(y, Size) and isinstance(x, int):
         return y.times(x)
-    return _number(x, y) or x * y
+    return _computed(ops.multiply, x, y) or x * y
 
 
 def _plus(x: Any, y: Any) -> Any:
-    return x if y == 0 else y if x == 0 else _number(x, y) or x + y
+    return x if _is(y, 0) else y if _is(x, 0) else _computed(ops.add, x, y) or x + y
 
 
 def _minus(x: Any, y: Any) -> Any:
-    return x if y == 0 else 0 if x == y else _number(x, y) or x - y
+    return x if _is(y, 0) else 0 if x == y else _computed(ops.subtract, x, y) or x - y
 
 
 def _over(x: Any, y: Any) -> Any:
-    if isinstance(x, Size) and isinstance(y, int) and x.factor % y == 0:
+    if isinstance(x, Size) and isinstance(y, int) and y and x.factor % y == 0:
         return replace(x, factor=x.factor // y)
-    if x == y:
+    if x == y and not _is(x, 0):
         return 1
-    return _number(x, y) or int(x / y)
+    return _computed(towards_zero, x, y) or int(x / y)
 
 
-def _number(x: Any, y: Any) -> Unknown | None:
-    """Unknown unless both are numbers."""
-    return Unknown() if not (isinstance(x, int) and isinstance(y, int)) else None
+def _greater(x: Any, y: Any) -> Any:
+    return max(x, y) if isinstance(x, int) and isinstance(y, int) else _computed(ops.maximum, x, y)
+
+
+def _smaller(x: Any, y: Any) -> Any:
+    return min(x, y) if isinstance(x, int) and isinstance(y, int) else _computed(ops.minimum, x, y)
+
+
+def _is(x: Any, number: int) -> bool:
+    return isinstance(x, int) and x == number
+
+
+def _computed(function: Callable[[Any, Any], Any], x: Any, y: Any) -> Unknown | None:
+    """The result as a size that tensors give when the model runs; None where both are numbers."""
+    if isinstance(x, int) and isinstance(y, int):
+        return None
+    return Unknown(lambda: function(_operand(x), _operand(y)))
+
+
+def _operand(x: Any) -> Any:
+    return x if isinstance(x, int) else x.as_tensor()
 
 
 def _elementwise(a: Any, b: Any, function: Callable[[Any, Any], Any]) -> Any:
@@ -137,12 +157,19 @@ def _same(x: Any, y: Any) -> Any:
     return bool(x == y)
 
 
+def _folded(parts: Any, function: Callable[[Any, Any], Any]) -> Any:
+    result = parts[0]
+    for part in parts[1:]:
+        result = None if result is None else _elementwise(result, part, function)
+    return result
+
+
 def _equal(a: Any, b: Any) -> Any:
     return _elementwise(a, b, _same)
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
-    return None if any(isinstance(item, Size) for item in condition.reshape(-1)) else np.where(condition, a, b)
+    return None if condition.dtype == object else np.where(condition, a, b)
 
 
 def _constant_of_shape(shape: Any, value: Any = None) -> Any:
@@ -166,6 +193,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "Add": lambda a, b: _elementwise(a, b, _plus),
     "Sub": lambda a, b: _elementwise(a, b, _minus),
     "Div": lambda a, b: _elementwise(a, b, _over),
+    "Max": lambda *parts: _folded(parts, _greater),
+    "Min": lambda *parts: _folded(parts, _smaller),
     "Equal": _equal,
     "Where": _where,
 }

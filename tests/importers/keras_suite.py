@@ -29,46 +29,55 @@ from keras import KerasTensor  # noqa: E402
 
 from exporters import onnx_to_keras  # noqa: E402
 from exporters.onnx_to_keras import hdf5  # noqa: E402
-from exporters.onnx_to_keras.operand import Operand  # noqa: E402
+from exporters.onnx_to_keras.operand import Length, Operand  # noqa: E402
 from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
 from tests.importers.cases import Case, selected  # noqa: E402
 from tests.importers.compare import as_array, difference  # noqa: E402
 
-TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand])
+TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None)
 H5_EVERY = 4  # each so many passing cases, one is written to be reloaded
 # Weights that must be constants for the operator to be a layer
-WEIGHTS = {"ConvTranspose": (1, 2), "GroupNormalization": (1, 2), "LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3)}
+WEIGHTS = {"LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3)}
 
 
-def constants(case: Case) -> set[str]:
-    """Names of the case's inputs that are bound: their parameter is no tensor for Keras."""
-    found = set()
+def constants(case: Case) -> dict[str, bool]:
+    """Names of the case's inputs that are bound, and whether as a weight: their parameter is no tensor for Keras."""
+    found = {}
     for node in case.model.graph.node:
         opset = next(entry.version for entry in case.model.opset_import if entry.domain == node.domain)
         row = KERAS.lookup(node.op_type, opset, node.domain, len(node.output))
         if row is None:
             continue
         for i, (name, parameter) in enumerate(zip(node.input, row.parameters.values(), strict=False)):
+            if parameter.annotation == list[Operand]:
+                break  # all further inputs are of this list
             if parameter.annotation not in TENSORS or i in WEIGHTS.get(node.op_type, ()):
-                found.add(name)
-    return found & set(case.inputs)
+                found[name] = i in WEIGHTS.get(node.op_type, ())
+    return {name: is_weight for name, is_weight in found.items() if name in case.inputs}
 
 
 def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
-    """The model with those inputs as initializers, and the positions of the inputs that are left."""
+    """The model with those inputs as initializers or Constant nodes, and the positions of the inputs that are left."""
     names = case.inputs
     fixed = constants(case)
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     model.ir_version = max(model.ir_version, 4)  # before, weights had to be inputs as well
     inputs, _ = case.data[0]
+    written = []
     for name, array in zip(names, inputs, strict=False):
         if name in fixed:
-            model.graph.initializer.append(onnx.numpy_helper.from_array(as_array(array), name))
-    weights = {tensor.name for tensor in model.graph.initializer}
-    left = [value for value in model.graph.input if value.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(left)
+            tensor = onnx.numpy_helper.from_array(as_array(array), name)
+            if fixed[name]:
+                model.graph.initializer.append(tensor)
+            else:
+                written.append(onnx.helper.make_node("Constant", [], [name], value=tensor))
+    left = [value for value in model.graph.input if not (value.name in fixed and not fixed[value.name])]
+    nodes = [*written, *model.graph.node]
+    for field, values in ((model.graph.input, left), (model.graph.node, nodes)):
+        kept = [type(value).FromString(value.SerializeToString()) for value in values]
+        del field[:]
+        field.extend(kept)
     return model, [i for i, name in enumerate(names) if name not in fixed]
 
 

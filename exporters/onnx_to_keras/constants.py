@@ -1,0 +1,66 @@
+"""Work out, while the model is built, what depends on constants alone: no tensor, and no weight of the model's own.
+
+The values are those of ONNX's reference implementation. What a model was trained to is never touched: it stays a
+weight of the rebuilt model, bit by bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx.reference.ops import load_op
+
+from exporters.onnx_to_keras.operand import Constant, Scope
+
+# Operators without chance, memory or subgraphs.
+PURE = frozenset({
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor",
+    "BlackmanWindow", "Cast", "CastLike", "Ceil", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "Cos",
+    "CumSum", "Div", "Equal", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND",
+    "Greater", "GreaterOrEqual", "HammingWindow", "HannWindow", "Identity", "IsInf", "IsNaN", "Less", "LessOrEqual",
+    "Log", "Max", "Mean", "MelWeightMatrix", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "Pad",
+    "Pow", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+    "ReduceSum", "Relu", "Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Sin", "Size", "Slice", "Split",
+    "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "TopK", "Transpose", "Trilu", "Unique", "Unsqueeze", "Where", "Xor",
+})  # fmt: skip
+LARGEST = 1 << 20  # elements; what would be larger stays an operator
+DTYPES = ("to", "dtype", "output_datatype")
+
+
+def evaluate(node: ir.Node, operands: list[Any], opset: int, scope: Scope) -> list[Constant] | None:
+    """The results of `node`, or None where they depend on more than constants."""
+    if node.domain or node.op_type not in PURE:
+        return None
+    if any(value is not None and (not isinstance(value, Constant) or value.trained) for value in operands):
+        return None
+    attributes = {name: _plain(attribute, scope) for name, attribute in node.attributes.items()}
+    try:
+        with np.errstate(all="ignore"):
+            kind = load_op("", node.op_type, opset)
+            arrays = [None if value is None else value.array for value in operands]
+            results = kind.eval(*arrays, n_outputs=len(node.outputs), **attributes)
+    except Exception:  # noqa: BLE001 - what the reference cannot do is left to the target's own operator
+        return None
+    results = [np.asarray(value) for value in (results if isinstance(results, tuple) else (results,))]
+    if any(array.size > LARGEST or array.dtype.kind not in "fiub" for array in results):
+        return None
+    pairs = zip(results, node.outputs, strict=False)
+    return [Constant(scope.array(array), value.name or "constant", scope) for array, value in pairs]
+
+
+def cast_like(value: Any, like: Any, name: str) -> Constant | None:
+    """A constant in the dtype of anything else, or None where NumPy has no such dtype."""
+    if not isinstance(value, Constant) or value.trained or like is None or like.dtype == "bfloat16":
+        return None
+    return Constant(value.array.astype(like.dtype), name, value.scope)
+
+
+def _plain(attribute: ir.Attr, scope: Scope) -> Any:
+    if attribute.type == ir.AttributeType.TENSOR:
+        return ir.to_proto(attribute.as_tensor())
+    if scope.dtype == "float64" and attribute.name in DTYPES and attribute.value == onnx.TensorProto.FLOAT:
+        return onnx.TensorProto.DOUBLE
+    return attribute.value

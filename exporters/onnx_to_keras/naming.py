@@ -1,0 +1,30 @@
+"""Names of operations: Keras numbers them by kind (`add`, `add_1` ...); the source may have used such a name itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+    from exporters.onnx_to_keras.operand import Scope
+
+
+def operation_of(value: KerasTensor) -> Any:
+    """The layer or operation that gave `value`."""
+    return value._keras_history.operation  # noqa: SLF001 - Keras has no public way to ask
+
+
+def rename(outputs: list[KerasTensor], scope: Scope) -> None:
+    """Give the operations whose automatic names are those of layers or inputs from the source other ones."""
+    seen: set[int] = set()
+    waiting = [operation_of(value) for value in outputs]
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) in seen:
+            continue
+        seen.add(id(operation))
+        if operation not in scope.named and operation.name in scope.taken:
+            operation.name = scope.name(operation.name)
+        for node in operation._inbound_nodes:  # noqa: SLF001 - see above
+            waiting += [operation_of(value) for value in node.input_tensors]
