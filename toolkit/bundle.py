@@ -105,7 +105,7 @@ def export(
         names=tuple(_format_names(to)),
         output=Path(output),
         options=ExportOptions(opset, optimize),
-        settings=Settings(tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage),
+        settings=Settings(tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage, trust=None),
         data=data,
         model=None if isinstance(source, str | Path) else source,
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from exporters.sources import pickles
-from toolkit import artifact, files, formats, manifest, metadata
+from toolkit import artifact, files, formats, manifest, metadata, safety
 from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.signature import Signature
 
@@ -83,7 +83,10 @@ def _bundle(path: Path) -> Inspection:
     facts |= {"source": str(found.source.get("name")), "verified": _verified(found), "files": "all as exported"}
     writer = f"toolkit {found.versions.get('toolkit', '?')}, {found.created}"
     code = tuple(file for name, file in found.formats.items() if name in _CODE)
-    safe = "TorchScript and SavedModel are code that runs when it is called" if code else SAFE
+    found_unsafe = [
+        text for name in _CODE if name in found.formats for text in safety.findings(path / found.formats[name], name)
+    ]
+    safe = _words(found_unsafe) if code else SAFE
     return Inspection(
         path, "bundle", _size(path), safe, writer, found.signature, found.contract.labels, code=code, facts=facts
     )
@@ -150,10 +153,8 @@ def _torchscript(path: Path) -> Inspection:
         extra = next((name for name in names if name.endswith(f"extra/{metadata.FILE}")), None)
         declared = metadata.loads(archive.read(extra) if extra else None)
         code = tuple(name for name in names if "/code/" in name and name.endswith(".py"))
-        hooks = [name for name in code if b"__setstate__" in archive.read(name)]
-    warning = "a __setstate__ in it runs when it is opened" if hooks else "its code runs when it is called"
     return Inspection(
-        path, "torchscript", _size(path), warning, "PyTorch", declared[0] if declared else None,
+        path, "torchscript", _size(path), _safe(path, "torchscript"), "PyTorch", declared[0] if declared else None,
         declared[1].labels if declared else (), code=code,
     )  # fmt: skip
 
@@ -163,10 +164,20 @@ def _savedmodel(path: Path) -> Inspection:
     declared = metadata.loads(extra.read_text("utf-8") if extra.is_file() else None)
     listed = [file.relative_to(path).as_posix() for file in files.files_below(path)]
     return Inspection(
-        path, "savedmodel", _size(path), "its graph may read and write files when it is called", "TensorFlow",
+        path, "savedmodel", _size(path), _safe(path, "savedmodel"), "TensorFlow",
         declared[0] if declared else None, declared[1].labels if declared else (), code=("saved_model.pb",),
         facts={"files": ", ".join(listed)},
     )  # fmt: skip
+
+
+def _safe(path: Path, kind: str) -> str:
+    return _words(safety.findings(path, kind))
+
+
+def _words(found: Sequence[str]) -> str:
+    if not found:
+        return "its operators only compute"
+    return f"may do more than compute: {', '.join(found)}"
 
 
 def _hdf5(path: Path) -> Inspection:

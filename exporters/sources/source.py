@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit import artifact, formats, manifest
+from toolkit import artifact, formats, manifest, safety
 from toolkit.errors import BadInput, UnknownFormat, UnsafeFile
 from toolkit.files import digest
 from toolkit.signature import Signature, parse_input
@@ -123,10 +123,10 @@ def resolve(
         return replace(common, kind=kind, name=str(source), factory=str(source))
     formats.check_readable(path)
     described = replace(common, name=str(source), path=str(path.absolute()), factory=factory)
-    return _recognise_folder(path, described) if path.is_dir() else _recognise_file(path, described, trust)
+    return _recognise_folder(path, described, trust) if path.is_dir() else _recognise_file(path, described, trust)
 
 
-def _recognise_folder(path: Path, source: Source) -> Source:
+def _recognise_folder(path: Path, source: Source, trust: Sequence[str]) -> Source:
     if (path / artifact.SIDECAR).is_file():
         found = artifact.load(path)
         if f"trained-{found.format}" not in OPENERS:
@@ -143,7 +143,14 @@ def _recognise_folder(path: Path, source: Source) -> Source:
             where=str(path),
             hint=f"Name one of its files, for instance {path / next(iter(manifest.load(path).formats.values()))}.",
         )
-    return replace(source, kind=formats.of_path(path).name)
+    return _exported(path, source, trust)
+
+
+def _exported(path: Path, source: Source, trust: Sequence[str]) -> Source:
+    """A file of one of our formats; TorchScript and SavedModel are programs, which may do more than compute."""
+    kind = formats.of_path(path).name
+    safety.require(path, kind, trust)
+    return replace(source, kind=kind)
 
 
 def _data_file(found: artifact.Artifact) -> str | None:
@@ -170,7 +177,7 @@ def _recognise_file(path: Path, source: Source, trust: Sequence[str]) -> Source:
         if content.holds_only_weights:
             return replace(source, kind=_needs_factory(source, "torch-weights"))
         return replace(source, kind="torch-pickle", facts={"sha256": _trusted(path, content.globals, trust)})
-    return replace(source, kind=formats.of_path(path).name)
+    return _exported(path, source, trust)
 
 
 def _needs_factory(source: Source, kind: str) -> str:
@@ -186,7 +193,7 @@ def _needs_factory(source: Source, kind: str) -> str:
 def _trusted(path: Path, names: Sequence[str], trust: Sequence[str]) -> str:
     """The file's SHA-256 if the user trusts it. Raises UnsafeFile with what the pickle would call, unrun."""
     found = digest(path)
-    if any(len(prefix) >= 8 and found.startswith(prefix.lower()) for prefix in trust):
+    if safety.trusted(path, trust):
         return found
     called = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     raise UnsafeFile(

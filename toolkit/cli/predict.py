@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to show.")
 @click.option("--resize", is_flag=True, help="Resize an image of another size instead of refusing it.")
+@click.option("--trust", multiple=True, metavar="SHA256", help="Allow exactly this file to run code.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs for FILE.npz here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one strict JSON object.")
 def command(model: Path, data: Path, form: str | None, device: str, **given: Any) -> None:
@@ -33,7 +35,7 @@ def command(model: Path, data: Path, form: str | None, device: str, **given: Any
     from toolkit.worker.pool import WorkerPool
 
     devices.parse(device)
-    runtime, task, params = _opener(model, device, form)
+    runtime, task, params = _opener(model, device, form, given["trust"])
     # In a worker, like everything that opens a file: it may crash there, and whatever it prints stays there.
     with WorkerPool() as pool, Predictor(RemoteRunner(pool.worker(runtime, device), task, params)) as predictor:
         if data.suffix == ".npz":
@@ -42,16 +44,16 @@ def command(model: Path, data: Path, form: str | None, device: str, **given: Any
             _image(predictor, data, given["top"], resize=given["resize"], as_json=given["as_json"])
 
 
-def _opener(model: Path, device: str, form: str | None) -> tuple[str, str, dict[str, Any]]:
+def _opener(model: Path, device: str, form: str | None, trust: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
     """The worker's runtime, its task and the task's parameters that open the model."""
     from exporters.sources import source
     from toolkit import artifact
     from toolkit.runtime.predictor import file_of
 
     if (model / artifact.SIDECAR).is_file():
-        found = source.resolve(model)
+        found = source.resolve(model, trust=trust)
         return found.runtime, "exporters.tasks:open_source", {"source": found.to_json(), "device": device}
-    path, kind = file_of(model, form)
+    path, kind = file_of(model, form, trust)
     params = {"format": kind.name, "path": str(path.absolute()), "device": device, "threads": None}
     return kind.runtime, "toolkit.verification.tasks:open_file", params
 

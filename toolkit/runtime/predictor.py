@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from toolkit import formats, manifest
+from toolkit import formats, manifest, safety
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.runtime import image
@@ -90,18 +90,36 @@ class Predictor:
         return Prediction(index, label, tuple(float(score) for score in scores))
 
 
-def load(path: Path | str, *, device: str = "cpu", threads: int | None = None, format: str | None = None) -> Predictor:  # noqa: A002
+def load(
+    path: Path | str,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    format: str | None = None,  # noqa: A002 - the word that users know
+    trust: Sequence[str] = (),
+) -> Predictor:
     """Open an exported file, or one format of a bundle, in this process.
 
     A bundle is re-hashed first. `format` picks the file of a bundle; left out, the bundle's first format whose
-    runtime is installed. Raises BadInput, UnknownFormat, RuntimeMissing or DeviceMissing.
+    runtime is installed. `trust` holds SHA-256 prefixes of files that may do more than compute. Raises BadInput,
+    UnknownFormat, UnsafeFile, RuntimeMissing or DeviceMissing.
     """
-    file, form = file_of(Path(path), format)
+    file, form = file_of(Path(path), format, trust)
     return Predictor(form.open(file, device, threads))
 
 
-def file_of(path: Path, format: str | None = None) -> tuple[Path, formats.Format]:  # noqa: A002
+def file_of(
+    path: Path,
+    format: str | None = None,  # noqa: A002 - as of `load`
+    trust: Sequence[str] = (),
+) -> tuple[Path, formats.Format]:
     """The file to open and its format: the path itself, or the asked-for or first usable file of a bundle."""
+    file, form = _chosen(path, format)
+    safety.require(file, form.name, trust)
+    return file, form
+
+
+def _chosen(path: Path, format: str | None) -> tuple[Path, formats.Format]:  # noqa: A002 - as of `load`
     formats.check_readable(path)
     if not (path / manifest.NAME).is_file():
         return path, formats.by_name(format, "--format") if format else formats.of_path(path)

@@ -32,7 +32,7 @@ def check(pool: WorkerPool, source: Side, path: Path) -> str | None:
             Batch("example", examples.arrays(signature, sizes, seed=step), sizes.get(signature.batch or "", 1))
         )
     try:
-        side = open_file(pool, path, "cpu", signature)
+        side = open_file(pool, path, "cpu", signature, trust=None)
     except RuntimeMissing:
         return None  # the verification will say so; an exporter cannot help it
     except ToolkitError as error:

@@ -56,7 +56,7 @@ def row_of(pool: WorkerPool, subject: Subject, path: Path, device: str, settings
     side: FileSide | None = None
     try:
         subject.revive(pool)
-        side = open_file(pool, path, device, subject.signature)
+        side = open_file(pool, path, device, subject.signature, settings.trust)
         row = replace(row, runtime=side.runtime, ran_on=side.ran_on)
         judged = _judged(row, subject, side, settings, pool)
         _require_unchanged(path, row)

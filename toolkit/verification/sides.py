@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from exporters.sources.source import Source
-from toolkit import formats
+from toolkit import formats, safety
 from toolkit.bench.latency import Timed
 from toolkit.contract import Contract
 from toolkit.signature import Signature
@@ -122,9 +122,16 @@ class FileSide(Side):
         self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
 
 
-def open_file(pool: WorkerPool, path: Path, device: str, source: Signature) -> FileSide:
-    """Open an exported file in the worker of its runtime and device; a file without a signature gets the source's."""
+def open_file(
+    pool: WorkerPool, path: Path, device: str, source: Signature, trust: Sequence[str] | None = ()
+) -> FileSide:
+    """Open an exported file in the worker of its runtime and device; a file without a signature gets the source's.
+
+    Raises UnsafeFile for one that may do more than compute, unless `trust` allows it; None allows what we wrote.
+    """
     form = formats.of_path(path)
+    if trust is not None:
+        safety.require(path, form.name, trust)
     worker = pool.worker(form.runtime, device)
     params = {"format": form.name, "path": str(path.absolute()), "device": device, "threads": pool.limits.threads}
     opened = worker.call(f"{_TASKS}:open_file", params)

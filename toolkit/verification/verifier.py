@@ -76,7 +76,7 @@ def verify(
     for device in devices:
         device_names.parse(device)
     thresholds = Thresholds(atol=atol, rtol=rtol, max_ratio=max_ratio)
-    settings = Settings(tuple(devices), count, seed, thresholds, latency, locate, stage)
+    settings = Settings(tuple(devices), count, seed, thresholds, latency, locate, stage, tuple(trust))
     is_bundle = isinstance(source, str | Path) and (Path(source) / manifest.NAME).is_file()
     files = _files([*targets] or ([source] if is_bundle else []))
     with WorkerPool(limits=limits, commands=commands) as pool:
