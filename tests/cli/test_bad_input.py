@@ -41,7 +41,7 @@ SOURCES = {
     "  It is truncated or damaged, holds weights alone, or was written by Keras 2.",
     "half.keras": "BadInput: {desk}/half.keras: Keras cannot open it (<...>)\n"
     "  It is truncated or damaged, needs a class of its own (use a factory), or was written by Keras 2.",
-    "half_sm": "BadInput: half_sm/saved_model.pb: it is damaged\n  Export or copy it again.\n",
+    "half_sm": "BadInput: half_sm/saved_model.pb: it is damaged\n  Export or copy it again.",
     "no_variables_sm": "BadInput: {desk}/no_variables_sm: TensorFlow cannot open it (<...>)\n"
     "  The folder is incomplete or damaged; export or copy it again.",
     "half.safetensors --factory zoo_torch:build": "BadInput: {desk}/half.safetensors: PyTorch cannot read its weights"
