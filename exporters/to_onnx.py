@@ -161,12 +161,13 @@ def _quiet() -> Iterator[None]:
 def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None:
     """tf2onnx on the frozen graph of the model's one concrete function."""
     from exporters import weights
-    from exporters.graph import clean, from_tensorflow, interface, recurrent, tensorflow_graph, transposes
+    from exporters.graph import clean, from_tensorflow, interface, patterns, recurrent, tensorflow_graph, transposes
 
     frozen = tensorflow_graph.freeze(model.function, model.signature)
     with _quiet():
         graph = _moved(from_tensorflow.to_onnx(frozen, options.opset))
         graph = recurrent.recover(graph)
+        patterns.apply(graph, for_file=True)
         graph = transposes.reduce_transposes(clean.infer_shapes(graph))
     interface.name_weights(graph, dict(weights.of_runner(model)))
     _save(graph, model, path, options)

@@ -118,6 +118,21 @@ class Signature:
         batch = self.batch
         return frozenset(spec.name for spec in self.inputs if batch is not None and spec.shape[:1] == (batch,))
 
+    @property
+    def image_sides(self) -> frozenset[str]:
+        """The symbols that are a side of an image: an input of one or three channels with two sides that vary.
+
+        A network that halves images several times has nothing left of a few pixels.
+        """
+        sides: set[str] = set()
+        for spec in self.inputs:
+            for around in ((1, 2), (2, 3)) if len(spec.shape) == 4 else ():
+                channels = spec.shape[3 if around == (1, 2) else 1]
+                found = [spec.shape[axis] for axis in around]
+                if channels in (1, 3) and all(isinstance(side, str) for side in found):
+                    sides.update(side for side in found if isinstance(side, str))
+        return frozenset(sides - {self.batch or ""})
+
     def limit(self, symbol: str) -> int | None:
         return dict(self.limits).get(symbol)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from exporters.graph import tensorflow_weights
+from exporters.graph import tensorflow_prune, tensorflow_weights
 from toolkit.errors import ExportFailed
 from toolkit.signature import Signature
 
@@ -41,7 +41,7 @@ def freeze(function: Any, signature: Signature) -> FrozenGraph:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     captured = _captured_tensors(function)
-    with tensorflow_weights.set_aside() as large:
+    with tensorflow_prune.while_freezing(function), tensorflow_weights.set_aside() as large:
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     arguments = [tensor for tensor in frozen.inputs if tensor.name not in captured]
     by_argument = dict(zip(_argument_names(function), arguments, strict=True))

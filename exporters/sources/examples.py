@@ -11,6 +11,7 @@ from toolkit.signature import Signature, TensorSpec
 
 # Sizes for dynamic dimensions: two of each, all different, never 1 (which specialises), none likely as a real size.
 _FIRST, _SECOND = 2, 3
+_IMAGE = 32  # more for the sides of images, which networks halve several times
 
 
 def sizes(signature: Signature, step: int) -> dict[str, int]:
@@ -18,6 +19,7 @@ def sizes(signature: Signature, step: int) -> dict[str, int]:
     chosen = {}
     for index, symbol in enumerate(signature.symbols):
         size = (_FIRST, _SECOND)[step] if index == 0 else 5 + 4 * index + step
+        size += _IMAGE if symbol in signature.image_sides else 0
         limit = signature.limit(symbol)
         chosen[symbol] = min(size, limit) if limit else size
     return chosen

@@ -55,6 +55,7 @@ class KerasRunner(TensorFlowRunner):
             ) from error
         if not self.signature.outputs:
             self.signature = with_outputs(self.signature, self.function)
+        self.signature = _as_computed(self.signature, self.function)
         return self
 
     def _converted(self, tf: Any) -> Any:
@@ -71,6 +72,18 @@ class KerasRunner(TensorFlowRunner):
                 hint="Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs).",
             )
         return example_signature(example)
+
+
+def _as_computed(signature: Signature, function: Any) -> Signature:
+    """The signature with the sizes of outputs that the function has: some layers of Keras declare others."""
+    outputs = []
+    for spec in signature.outputs:
+        sizes = function.structured_outputs[spec.name].shape
+        found = list(sizes) if sizes.rank == len(spec.shape) else list(spec.shape)
+        wrong = [isinstance(size, int) and isinstance(dim, int) for size, dim in zip(found, spec.shape, strict=True)]
+        shape = (size if both else dim for size, dim, both in zip(found, spec.shape, wrong, strict=True))
+        outputs.append(replace(spec, shape=tuple(shape)))
+    return replace(signature, outputs=tuple(outputs))
 
 
 def with_outputs(inputs: Signature, function: Any) -> Signature:

@@ -138,6 +138,42 @@ def build_module():
     return Module()
 
 
+class Elementary(tf.Module):
+    """Operators that are several of ONNX's; the numbers are chosen where a careless form goes wrong."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 5, 5]), tf.TensorSpec([None, 4], tf.int32)])
+    def __call__(self, x, whole):
+        places = tf.stack([whole[:, 0], whole[:, 0]], 1)[..., None]
+        return {
+            "log1p": tf.math.log1p(tf.abs(x) * 1e-6), "log1p_far": tf.math.log1p(tf.abs(x) * 1e6),
+            "xlogy": tf.math.xlogy(tf.nn.relu(x), tf.nn.relu(x)), "xdivy": tf.math.xdivy(tf.nn.relu(x), tf.nn.relu(x)),
+            "norm": tf.math.reduce_euclidean_norm(x, [1, 2]),
+            "divided": (whole - 2) // (whole - 5), "rest": (whole - 2) % (whole - 5),
+            "scattered": tf.scatter_nd(places, tf.stack([x, x], 1), [3, 5, 5]),
+            "diagonal": tf.linalg.diag(x[:, 0]), "set": tf.linalg.set_diag(x, x[:, 1]),
+            "rounded": tf.cast(tf.cast(x, tf.float16), tf.float32),
+            "contracted": tf.einsum("...ij,...jk->...ik", x, x),
+            "patches": tf.image.extract_patches(x[..., None], [1, 2, 2, 1], [1, 2, 2, 1], [1, 1, 1, 1], "SAME"),
+        }
+
+
+def build_elementary():
+    return Elementary()
+
+
+def build_states():
+    """Two layers that return several tensors, and one whose dropout counts how often it has been called."""
+    keras.utils.set_random_seed(3)
+    x = keras.Input((6, 5))
+    sequence, last = L.GRU(4, return_state=True, return_sequences=True, dropout=0.5)(x)
+    return shaken(keras.Model(x, [sequence, last, *L.LSTM(3, return_state=True)(sequence)]))
+
+
+build_gated = stack((6, 8), lambda: L.Dense(6, activation="glu"))  # Keras declares twice the size that it has
+build_channels_first = stack((4, 9, 8), lambda: L.DepthwiseConv2D(3, data_format="channels_first"),
+                             lambda: L.Reshape((4, 42)), lambda: L.Conv1D(3, 3, data_format="channels_first"))
+
+
 class Table(tf.Module):
     def __init__(self):
         super().__init__()
@@ -249,7 +285,7 @@ class Exporter:
         return self._written[name]
 
     def write(self, name: str) -> tuple[Any, Path, Mapping[str, Any]]:
-        framework = "tensorflow" if name in ("module", *REFUSED) else "keras"
+        framework = "tensorflow" if name in ("module", "elementary", *REFUSED) else "keras"
         source = sources.resolve(f"onnx_zoo:build_{name}", framework=framework, search=[str(self.folder)])
         side = open_source(self._pool, source)
         path = self.folder / f"{name}.onnx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -63,8 +64,18 @@ def keras_signature(model: Any) -> Signature:
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
     return Signature(
         tuple(spec_of(tensor.name, tensor) for tensor in model.inputs),
-        tuple(spec_of(name, tensor) for name, tensor in zip(names, model.outputs, strict=True)),
+        tuple(spec_of(name, tensor) for name, tensor in zip(_distinct(names), model.outputs, strict=True)),
     )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """A layer that returns several tensors gives all of them its name: the later ones get a number."""
+    taken: dict[str, None] = {}
+    for name in names:
+        candidates = (name if count == 0 else f"{name}_{count}" for count in itertools.count())
+        free = (item for item in candidates if item not in taken and (item == name or item not in names))
+        taken[next(free)] = None
+    return list(taken)
 
 
 def _attribute(path: Any) -> str | None:

@@ -26,6 +26,7 @@ BATCH_SIZES = (1, 2, 3, 7)
 LARGEST_BATCH = 64
 MINIMUM = 32
 _OTHER_SIZES = ((5, 9), (8, 13))  # two sizes for a dynamic dimension that is not the batch
+_IMAGE_SIZES = ((40, 64), (48, 57))  # and for a side of an image
 _LABELS = "labels"
 
 
@@ -247,7 +248,8 @@ def _schedule(sizes: Sequence[int]) -> list[tuple[str, int]]:
 def _sizes(signature: Signature, batch: int, index: int) -> dict[str, int]:
     sizes = {}
     for position, symbol in enumerate(signature.symbols):
-        size = batch if symbol == signature.batch else _OTHER_SIZES[position % 2][index % 2]
+        others = _IMAGE_SIZES if symbol in signature.image_sides else _OTHER_SIZES
+        size = batch if symbol == signature.batch else others[position % 2][index % 2]
         limit = signature.limit(symbol)
         sizes[symbol] = min(size, limit) if limit else size
     return sizes

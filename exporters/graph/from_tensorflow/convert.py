@@ -23,7 +23,10 @@ OPSET_CEILING = 18  # tf2onnx 1.17 writes no newer one
 
 _CONSTANTS = ("Const", "ConstV2")
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Pow")
-_MERGED = (("Conv", "BatchNormalization"),)
+_MERGED = (("Conv", "BatchNormalization"), ("Cast",))  # a number that was rounded to float16 stays rounded
+# tf2onnx sorts the whole graph for each transposition that it moves. `exporters.graph.transposes` leaves
+# fewer; only those inside of loops it leaves alone.
+_MANY = 1000
 
 
 def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
@@ -48,7 +51,10 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
             custom_rewriter=rewrites.rewriters(),
         )
     with _arithmetic_left_alone():
-        proto: onnx.ModelProto = optimizer.optimize_graph(converted, catch_errors=False).make_model("model")
+        steps = dict(optimizer._get_optimizers())  # noqa: SLF001
+        if len(converted.get_nodes()) > _MANY:
+            del steps["optimize_transpose"]
+        proto: onnx.ModelProto = optimizer.optimize_graph(converted, False, steps).make_model("model")
     require_known_operators(proto)
     model = ir.from_proto(proto)
     _put_back(model, frozen.weights)

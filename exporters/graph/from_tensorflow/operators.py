@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from exporters.graph.from_tensorflow import elementary
 from toolkit.errors import UnsupportedOperator
 
 Array = np.ndarray[Any, Any]
@@ -20,7 +21,32 @@ _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 def handlers() -> dict[str, tuple[Callable[..., None], list[Any]]]:
     """The table as tf2onnx takes it."""
-    return {name: (_adapted(handler), []) for name, handler in _HANDLERS.items()}
+    table = _HANDLERS | {name: _elementary(name, form) for name, form in elementary.FORMS.items()}
+    return {name: (_adapted(handler), []) for name, handler in table.items()}
+
+
+def _elementary(name: str, form: Callable[..., str | None]) -> Handler:
+    def handler(graph: Any, node: Any) -> None:
+        value = form(elementary.Writer(graph, node), *node.input)
+        if value is None:
+            _as_tf2onnx_has_it(name, graph, node)
+        else:
+            _replace(graph, node, value)
+
+    return handler
+
+
+def _as_tf2onnx_has_it(name: str, graph: Any, node: Any) -> None:
+    """Leave a node to tf2onnx's own conversion. Raises UnsupportedOperator where it has none."""
+    from tf2onnx import handler as table
+
+    known = table.tf_op.create_mapping(graph.opset, graph.extra_opset).get(name)
+    if known is None:
+        raise UnsupportedOperator(f"ONNX has no form of {name} (in '{node.name}') with these settings")
+    convert, settings = known
+    if settings.get("onnx_op"):
+        node.type = settings["onnx_op"]
+    convert(graph, node, **settings)
 
 
 def _adapted(handler: Handler) -> Callable[..., None]:
@@ -61,6 +87,17 @@ def _bucketize(graph: Any, node: Any) -> None:
     reached = graph.make_node("GreaterOrEqual", [column, limits.output[0]]).output[0]
     counted = graph.make_node("Cast", [reached], attr={"to": 6}).output[0]
     _replace(graph, node, graph.make_node("ReduceSum", [counted, last], attr={"keepdims": 0}).output[0])
+
+
+def _bias_add(graph: Any, node: Any) -> None:
+    """tf2onnx forgets that the channels come first where the bias is a variable that is read."""
+    channels_first = b"NC" in node.get_attr("data_format").s if node.get_attr("data_format") else False
+    value, bias = node.input
+    if channels_first:
+        ones = len(graph.get_shape(value)) - 2
+        column = graph.make_const(_name(node, "column"), np.array([-1] + [1] * ones, np.int64)).output[0]
+        bias = graph.make_node("Reshape", [bias, column]).output[0]
+    _replace(graph, node, graph.make_node("Add", [value, bias]).output[0])
 
 
 def _grouped_convolution(graph: Any, node: Any) -> None:
@@ -307,6 +344,7 @@ def _replace(graph: Any, node: Any, value: str) -> None:
 
 
 _HANDLERS: dict[str, Handler] = {
+    "BiasAdd": _bias_add,
     "Bucketize": _bucketize,
     "Conv2DBackpropInput": _transposed_convolution,
     "Conv3D": _grouped_convolution,

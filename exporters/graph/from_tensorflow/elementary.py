@@ -1,0 +1,194 @@
+"""TensorFlow operators that are a few of ONNX's, where tf2onnx has none or gets some values wrong.
+
+Each is a function of a Writer and the names of the node's inputs, and returns the name of the node's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+class Writer:
+    """Adds ONNX operators to tf2onnx's graph in the place of one TensorFlow node."""
+
+    def __init__(self, graph: Any, node: Any) -> None:
+        self.graph, self.node = graph, node
+
+    def __call__(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        return str(self.graph.make_node(kind, list(inputs), attr=attributes).output[0])
+
+    def like(self, value: str, number: float) -> str:
+        """A constant of the dtype of `value`."""
+        return self.constant(np.array(number, self.dtype(value)))
+
+    def constant(self, array: Array) -> str:
+        from tf2onnx import utils
+
+        return str(self.graph.make_const(utils.make_name(f"{self.node.name}/constant"), array).output[0])
+
+    def dtype(self, value: str) -> np.dtype[Any]:
+        import onnx
+
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.graph.get_dtype(value)))
+
+    def flag(self, name: str) -> bool:
+        attribute = self.node.get_attr(name)
+        return bool(attribute and attribute.i)
+
+    def shape(self, value: str) -> list[int] | None:
+        found: list[int] | None = self.graph.get_shape(value)
+        return found
+
+
+def _log1p(write: Writer, x: str) -> str:
+    """2 atanh(x / (2 + x)) near zero, where log(1 + x) loses the digits of x."""
+    small = write("Atanh", write("Div", x, write("Add", x, write.like(x, 2))))
+    near = write("Less", write("Abs", x), write.like(x, 0.5))
+    safe = write("Where", near, small, write.like(x, 0))
+    return write("Where", near, write("Add", safe, safe), write("Log", write("Add", x, write.like(x, 1))))
+
+
+def _zero_where(write: Writer, decides: str, value: str) -> str:
+    zero = write.like(value, 0)
+    return write("Where", write("Equal", decides, write.like(decides, 0)), zero, value)
+
+
+def _mul_no_nan(write: Writer, x: str, y: str) -> str:
+    return _zero_where(write, y, write("Mul", x, y))
+
+
+def _xlogy(write: Writer, x: str, y: str) -> str:
+    return _zero_where(write, x, write("Mul", x, write("Log", y)))
+
+
+def _xlog1py(write: Writer, x: str, y: str) -> str:
+    return _zero_where(write, x, write("Mul", x, _log1p(write, y)))
+
+
+def _xdivy(write: Writer, x: str, y: str) -> str:
+    return _zero_where(write, x, write("Div", x, y))
+
+
+def _floor_div(write: Writer, a: str, b: str) -> str:
+    """ONNX divides integers towards zero, TensorFlow towards minus infinity."""
+    if write.dtype(a).kind == "f":
+        return write("Floor", write("Div", a, b))
+    quotient = write("Div", a, b)
+    if write.dtype(a).kind == "u":
+        return quotient
+    zero = write.like(a, 0)
+    rest = write("Sub", a, write("Mul", quotient, b))
+    signs_differ = write("Xor", write("Less", rest, zero), write("Less", b, zero))
+    below = write("And", signs_differ, write("Not", write("Equal", rest, zero)))
+    return write("Sub", quotient, write("Cast", below, to=write.graph.get_dtype(a)))
+
+
+def _floor_mod(write: Writer, a: str, b: str) -> str:
+    if write.dtype(a).kind == "f":
+        return write("Sub", a, write("Mul", write("Floor", write("Div", a, b)), b))
+    return write("Mod", a, b)
+
+
+def _truncate_mod(write: Writer, a: str, b: str) -> str:
+    return write("Mod", a, b, fmod=1)
+
+
+def _euclidean_norm(write: Writer, x: str, axes: str) -> str:
+    wide = write("Reshape", write("Cast", axes, to=7), write.constant(np.array([-1], np.int64)))
+    return write("ReduceL2", x, wide, keepdims=int(write.flag("keep_dims")))
+
+
+def _scatter(write: Writer, indices: str, updates: str, shape: str) -> str:
+    """Updates of one place are added up."""
+    wide, places = (write("Cast", value, to=7) for value in (shape, indices))
+    nothing = write("Expand", write.like(updates, 0), wide)
+    return write("ScatterND", nothing, places, updates, reduction="add")
+
+
+def _einsum(write: Writer, *inputs: str) -> str | None:
+    """With letters in the place of an ellipsis, which tf2onnx does not take."""
+    equation = write.node.get_attr("equation").s.decode().replace(" ", "")
+    if "..." not in equation:
+        return None
+    terms = equation.partition("->")[0].split(",")
+    ranks = [len(shape) if (shape := write.shape(name)) is not None else -1 for name in inputs]
+    if -1 in ranks:
+        return None
+    batch = [rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term]
+    if len(set(batch)) != 1:
+        return None
+    letters = [letter for letter in "zyxwvutsrqponmlkjihgfedcba" if letter not in equation][: batch[0]]
+    return write("Einsum", *inputs, equation=equation.replace("...", "".join(letters)))
+
+
+def _matrix_diagonal(write: Writer, diagonal: str, first: str, rows: str, columns: str, padding: str) -> str | None:
+    """The main diagonal of a square matrix; other ones are tf2onnx's."""
+    settings = [_number(write, name) for name in (first, rows, columns, padding)]
+    if settings[0] != 0 or any(size != -1 for size in settings[1:3]) or settings[3] != 0:
+        return None
+    column = write("Unsqueeze", diagonal, write.constant(np.array([-1], np.int64)))
+    return write("Where", _is_diagonal(write, diagonal), column, write.like(diagonal, 0))
+
+
+def _set_diagonal(write: Writer, matrix: str, diagonal: str, first: str) -> str | None:
+    shape = write.shape(matrix)
+    if _number(write, first) != 0 or shape is None or shape[-1] != shape[-2] or shape[-1] < 1:
+        return None
+    column = write("Unsqueeze", diagonal, write.constant(np.array([-1], np.int64)))
+    return write("Where", _is_diagonal(write, diagonal), column, matrix)
+
+
+def _is_diagonal(write: Writer, diagonal: str) -> str:
+    """(n, n) truths, true on the diagonal, where `diagonal` has n elements along its last axis."""
+    last, first = (write.constant(np.array(axis, np.int64)) for axis in (-1, 0))
+    size = write("Gather", write("Shape", diagonal), last)
+    places = write("Range", first, size, write.constant(np.array(1, np.int64)))
+    down = write("Unsqueeze", places, write.constant(np.array([-1], np.int64)))
+    return write("Equal", down, places)
+
+
+def _number(write: Writer, name: str) -> float | None:
+    node = write.graph.get_node_by_output(name)
+    if node is None or not node.is_const():
+        return None
+    values = np.asarray(node.get_tensor_value(as_list=False)).reshape(-1)
+    return float(values[0]) if values.size == 1 else None
+
+
+def _patches(write: Writer, images: str) -> str | None:
+    """A convolution with one kernel for each pixel of a patch: (batch, rows, columns, patch * channels)."""
+    sizes, strides, rates = (list(write.node.get_attr(name).ints)[1:3] for name in ("ksizes", "strides", "rates"))
+    shape = write.shape(images)
+    if shape is None or shape[-1] < 1 or write.dtype(images).kind != "f":
+        return None
+    count = sizes[0] * sizes[1] * shape[-1]
+    one_hot = np.eye(count, dtype=write.dtype(images)).reshape(count, *sizes, shape[-1]).transpose(0, 3, 1, 2)
+    padding = "SAME_UPPER" if write.node.get_attr("padding").s == b"SAME" else "VALID"
+    first = write("Transpose", images, perm=[0, 3, 1, 2])
+    found = write(
+        "Conv", first, write.constant(one_hot), strides=strides, dilations=rates, auto_pad=padding, kernel_shape=sizes
+    )
+    return write("Transpose", found, perm=[0, 2, 3, 1])
+
+
+FORMS: dict[str, Callable[..., str | None]] = {
+    "Einsum": _einsum,
+    "EuclideanNorm": _euclidean_norm,
+    "ExtractImagePatches": _patches,
+    "FloorDiv": _floor_div,
+    "FloorMod": _floor_mod,
+    "Log1p": _log1p,
+    "MatrixDiagV3": _matrix_diagonal,
+    "MatrixSetDiagV3": _set_diagonal,
+    "MulNoNan": _mul_no_nan,
+    "ScatterNd": _scatter,
+    "TruncateMod": _truncate_mod,
+    "Xdivy": _xdivy,
+    "Xlog1py": _xlog1py,
+    "Xlogy": _xlogy,
+}
