@@ -35,9 +35,11 @@ def fold(model: ir.Model) -> None:
 
 
 def _result(node: ir.Node, opset: int) -> Any:
-    inputs = [_known(value) for value in node.inputs]
     if node.op_type == "Shape":
         return _static_shape(node)
+    if node.op_type != "Cast" and any(value is not None and value.dtype in _FLOATS for value in node.inputs):
+        return None  # weights are not even read: they may be large, and lie in files of their own
+    inputs = [_known(value) for value in node.inputs]
     if any(known is None and value is not None for known, value in zip(inputs, node.inputs, strict=True)):
         return None
     if not _foldable(node, inputs):
@@ -58,6 +60,7 @@ def _foldable(node: ir.Node, inputs: list[Any]) -> bool:
     return not moves_floats
 
 
+_FLOATS = frozenset(dtype for dtype in ir.DataType if dtype.is_floating_point())
 _INTEGERS = frozenset(
     int(dtype)
     for dtype in (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.INT8, ir.DataType.UINT8)

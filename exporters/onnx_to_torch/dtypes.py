@@ -57,9 +57,13 @@ def dtype_of(number: int, where: str) -> torch.dtype:
 
 
 def tensor_of(tensor: ir.TensorProtocol) -> torch.Tensor:
-    """A copy of `tensor` with the same bits."""
+    """`tensor` with the same bits: a copy, unless a pass of ours made it and nobody else holds it."""
     dtype = dtype_of(tensor.dtype, f"initializer '{tensor.name}'")
-    array = np.array(tensor.numpy(), copy=True, order="C")
+    array = tensor.numpy()
+    if not (
+        isinstance(tensor, ir.Tensor) and array.flags.owndata and array.flags.writeable and array.flags.c_contiguous
+    ):
+        array = np.array(array, copy=True, order="C")
     if dtype in _BITS:
         return torch.from_numpy(array.view(_BITS[dtype])).view(dtype)
     if tensor.dtype in NARROW:

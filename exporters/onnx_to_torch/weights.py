@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import TYPE_CHECKING
 
+import onnx_ir as ir
 import torch
 from torch import nn
 
 from exporters.graph.clean import CONSTANT
 from exporters.onnx_to_torch.dtypes import tensor_of
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
 
 # Inputs that hold what training observed, not what it learned: operator -> their positions.
 STATISTICS = {"BatchNormalization": (3, 4)}
@@ -33,6 +30,8 @@ class Weights:
         if name not in self._paths:
             assert value.const_value is not None
             self._paths[name] = self.add(name, tensor_of(value.const_value), trained=is_trained(value))
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value.release()  # the pages of its file, which were mapped to be copied
         return self._paths[name]
 
     def add(self, name: str, tensor: torch.Tensor, *, trained: bool = False) -> str:

@@ -46,6 +46,8 @@ def scalar(value: ir.Value | None, depth: int = _DEEPEST) -> float | None:
     """The number that `value` is, if it is a single one that only depends on constants; computed in float64."""
     if value is None or depth == 0:
         return None
+    if (tensor := ir.convenience.get_const_tensor(value)) is not None and tensor.size != 1:
+        return None  # a weight; not even looked at, since it may lie in a file of its own
     known = constant(value)
     if known is not None:
         return float(known.reshape(-1)[0]) if known.size == 1 and known.dtype.kind in "fiu" else None
