@@ -195,6 +195,8 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     interface.finish(graph, model.signature, model.contract)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
+    if external is None:
+        ir.external_data.load_to_model(graph)  # a source may keep even small weights outside
     ir.save(graph, path, external_data=external)
     _check(path)
 

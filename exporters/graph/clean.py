@@ -11,11 +11,16 @@ Weights keep their bits and their names: nothing here rounds, fuses or transpose
 
 from __future__ import annotations
 
+import logging
+
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from exporters.graph import fold
+
+# A graph that ONNX cannot infer keeps what it declares; the log of that would be a stack trace on the user's terminal.
+logging.getLogger("onnx_ir.passes.common.shape_inference").setLevel(logging.CRITICAL)
 
 CONSTANT = "constant"  # key in `Value.meta`: this initializer was written in the graph, it was not trained
 

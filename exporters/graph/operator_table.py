@@ -127,22 +127,28 @@ class OperatorTable:
             )
         missing = self.missing(model)
         if missing:
-            raise self._unsupported(missing, model, where)
+            raise unsupported(missing, model, where, self.target, self.advice)
 
-    def _unsupported(self, nodes: list[ir.Node], model: ir.Model, where: str) -> UnsupportedOperator:
-        first = nodes[0]
-        others: dict[str, list[str]] = {}
-        for node in nodes[1:]:
-            others.setdefault(f"{node_title(node)} (opset {model.opset_imports[node.domain]})", []).append(
-                node_name(node)
-            )
-        more = "".join(f"\n  also {title} at {_list(names)}" for title, names in others.items())
-        opset = model.opset_imports[first.domain]
-        return UnsupportedOperator(
-            f"{node_title(first)} (opset {opset}) has no {self.target} form{'.' if not more else f';{more}'}",
-            where=f"{where}, node '{node_name(first)}'",
-            hint=self.advice,
-        )
+
+def unsupported(
+    nodes: list[ir.Node], model: ir.Model, where: str, target: str, advice: str | None
+) -> UnsupportedOperator:
+    """The error that lists all of `nodes`, which have no form in `target`."""
+    first, *rest = nodes
+    others: dict[str, list[str]] = {}
+    for node in rest:
+        others.setdefault(_with_opset(node, model), []).append(node_name(node))
+    more = "".join(f"\n  also {title} at {_list(names)}" for title, names in others.items())
+    return UnsupportedOperator(
+        f"{_with_opset(first, model)} has no {target} form{'.' if not more else f';{more}'}",
+        where=f"{where}, node '{node_name(first)}'",
+        hint=advice,
+    )
+
+
+def _with_opset(node: ir.Node, model: ir.Model) -> str:
+    opset = model.opset_imports.get(node.domain)
+    return f"{node_title(node)} ({'no opset declared' if opset is None else f'opset {opset}'})"
 
 
 def used_outputs(node: ir.Node) -> int:

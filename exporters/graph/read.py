@@ -18,6 +18,7 @@ from toolkit.errors import InvalidGraph
 
 type_error_hint = "Give a path, an onnx.ModelProto or an onnx_ir.Model."
 IN_MEMORY = "the model in memory"
+_LONGEST = 300  # characters of a library's own words
 _LARGE = 1024  # bytes; smaller tensors may be shapes and axes, which the checker reads
 _TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 
@@ -156,10 +157,11 @@ def _byte_size(tensor: onnx.TensorProto) -> int | None:
 
 
 def _first_sentence(message: str) -> str:
-    """The checker's message without the dump of the node that follows it."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    context = next((line for line in lines if line.startswith("==> Context:")), "")
-    return f"{lines[0].rstrip('.')} {context.removeprefix('==> Context: ')}".strip() if lines else "it is not valid"
+    """The checker's message up to its first blank line, in one line, and what it says of the place."""
+    told, _, context = message.partition("==> Context:")
+    sentence = " ".join(told.strip().partition("\n\n")[0].split()).rstrip(".")
+    place = " ".join(context.strip().splitlines()[:1])
+    return f"{sentence[:_LONGEST]} {place[:_LONGEST]}".strip() or "it is not valid"
 
 
 def _check_external_data(proto: onnx.ModelProto, path: Path) -> None:

@@ -24,7 +24,7 @@ from exporters.onnx_to_torch.integers import clamped, wrapped
 from exporters.onnx_to_torch.operators import TORCH
 from exporters.onnx_to_torch.packing import ANNOTATIONS, PACKED, UNPACKED, unpacked_as
 from exporters.onnx_to_torch.weights import Weights
-from toolkit.errors import UnsupportedOperator
+from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
 
 
 def _literal(value: float) -> int:
@@ -45,6 +45,7 @@ PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
 
 # What makes integers of four or two bits: how it treats those that do not fit.
 NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrapped, "QuantizeLinear": clamped}
+_LONGEST = 200  # characters of a library's own words
 _MATRIX = 2  # dimensions of a result that no layout touches
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
@@ -134,6 +135,20 @@ class Builder:
         return self.values[value]
 
     def _add(self, node: ir.Node) -> None:
+        """Add a node; whatever a damaged one raises gets its place."""
+        try:
+            self._add_known(node)
+        except ToolkitError:
+            raise
+        except Exception as error:
+            words = next(iter(str(error).strip().splitlines()), "")[:_LONGEST]
+            raise InvalidGraph(
+                f"{node_title(node)} cannot be rebuilt ({type(error).__name__}: {words})",
+                where=f"{self.where}, node '{node_name(node)}'",
+                hint="Are its inputs, outputs and attributes those that ONNX asks of it?",
+            ) from error
+
+    def _add_known(self, node: ir.Node) -> None:
         row = TORCH.lookup_node(node, self.model)
         assert row is not None, "OperatorTable.require was not called"
         if row.layout == "subgraphs":

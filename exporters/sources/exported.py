@@ -11,4 +11,8 @@ from toolkit.runtime.runner import Runner
 
 def open_file(source: Source, device: str, threads: int | None) -> Runner:
     assert source.path is not None
+    if source.kind == "onnx":
+        from exporters.graph import known
+
+        known.require(Path(source.path))
     return formats.by_name(source.kind).open(Path(source.path), device, threads)

@@ -33,8 +33,8 @@ SOURCES = {
     "`toolkit formats` lists what can be opened.",
     "text.txt": f"UnknownFormat: text.txt: a file that begins with b'hello wo' {WHAT}"
     "`toolkit formats` lists what can be opened.",
-    "half.onnx": "BadInput: {desk}/half.onnx: ONNX Runtime cannot open it (<...>)\n"
-    "  Check that the file is whole; `toolkit inspect` shows what is in it.",
+    "half.onnx": "InvalidGraph: half.onnx: this is not an ONNX model, or it was cut short\n"
+    "  Export it again, or check the download's size.",
     "half.pt": "BadInput: half.pt: the archive is truncated or damaged (File is not a zip file)\n"
     "  Save or copy it again.",
     "half.h5": "BadInput: {desk}/half.h5: Keras cannot open it (<...>)\n"

@@ -1,0 +1,41 @@
+"""Whether an ONNX model can be run at all: said before a runtime is asked, whose own words name less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnx import defs
+
+from exporters.graph import read
+from exporters.graph.operator_table import unsupported
+from toolkit.errors import UnsupportedOperator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+RUNTIME = "ONNX Runtime"
+_CONTRIBUTED = "com.microsoft"  # operators of its own, of which ONNX has no schemas
+_ADVICE = "Write the model with operators of ONNX's own, or as functions inside the file."
+
+
+def require(path: Path) -> None:
+    """Raise InvalidGraph for a file that is no valid model, and UnsupportedOperator for what nobody here can run."""
+    model = read.read(path)
+    newest = defs.onnx_opset_version()
+    opset = model.opset_imports.get("", 0)
+    if opset > newest:
+        raise UnsupportedOperator(
+            f"opset {opset} is above {newest}, the newest that the installed onnx knows",
+            where=path.name,
+            hint="Write the model at an older opset, for instance with onnx.version_converter.",
+        )
+    unknown = [node for node in model.graph.all_nodes() if not _is_known(node, model)]
+    if unknown:
+        raise unsupported(unknown, model, path.name, RUNTIME, _ADVICE)
+
+
+def _is_known(node: ir.Node, model: ir.Model) -> bool:
+    if node.domain.startswith(_CONTRIBUTED) or node.op_identifier() in model.functions:
+        return True
+    return defs.has(node.op_type, model.opset_imports.get(node.domain, 0), node.domain)
