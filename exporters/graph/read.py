@@ -34,7 +34,7 @@ def read(model: str | Path | onnx.ModelProto | ir.Model) -> ir.Model:
         return read(ir.to_proto(model))
     if isinstance(model, onnx.ModelProto):
         _check(model, IN_MEMORY)
-        return adopt.adopt(ir.from_proto(model))
+        return _to_ir(model, IN_MEMORY)
     if isinstance(model, str | Path):
         return _read_file(Path(model))
     raise InvalidGraph(f"a {type(model).__name__} is not an ONNX model", hint=type_error_hint)
@@ -76,7 +76,7 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 def _to_ir(proto: onnx.ModelProto, where: str) -> ir.Model:
     try:
-        return ir.from_proto(proto)
+        return adopt.adopt(ir.from_proto(proto))
     except Exception as error:  # onnx-ir raises whatever comes of a value that is not what its place asks for
         raise InvalidGraph(
             f"its graph does not hold together ({_last_line(error)})", where=where, hint="Export it again."
@@ -93,7 +93,8 @@ def _check(proto: onnx.ModelProto, where: str) -> None:
         raise InvalidGraph("this is not an ONNX model, or it was cut short", where=where)
     _check_sizes(proto, where)
     try:
-        onnx.checker.check_model(_without_weights(proto))
+        light = _without_weights(proto)
+        onnx.checker.check_model(adopt.adopted_proto(light) or light)
     except (onnx.checker.ValidationError, EncodeError, DecodeError, ValueError) as error:
         raise InvalidGraph(_first_sentence(str(error)), where=where, hint="ONNX's own checker refuses it.") from error
 
