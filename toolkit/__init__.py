@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from exporters.onnx_to_torch import build as to_torch
     from toolkit.bundle import Bundle as Bundle
     from toolkit.bundle import export as export
     from toolkit.runtime.predictor import Predictor as Predictor
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from toolkit.verification.report import Report as Report
     from toolkit.verification.verifier import verify as verify
 
-# Public name -> the module that holds it. No submodule may bear one of these names: it would hide the function.
+# Public name -> the module that holds it, with ":name" where it bears another one there. No submodule may bear one of
+# these names: it would hide the function.
 _HOMES = {
     "export": "toolkit.bundle",
     "Bundle": "toolkit.bundle",
@@ -27,9 +29,10 @@ _HOMES = {
     "Report": "toolkit.verification.report",
     "load": "toolkit.runtime.predictor",
     "Predictor": "toolkit.runtime.predictor",
+    "to_torch": "exporters.onnx_to_torch:build",
 }
 
-__all__ = ["Bundle", "Predictor", "Report", "__version__", "assert_equivalent", "export", "load", "verify"]
+__all__ = ["Bundle", "Predictor", "Report", "__version__", "assert_equivalent", "export", "load", "to_torch", "verify"]
 
 
 def __getattr__(name: str) -> Any:
@@ -38,7 +41,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_HOMES[name]), name)
+    module, _, original = _HOMES[name].partition(":")
+    value = getattr(import_module(module), original or name)
     globals()[name] = value
     return value
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
@@ -17,7 +20,7 @@ from exporters.graph import clean, expand, fold_batchnorm, patterns, read
 from exporters.graph.kinds import kind_of
 from exporters.graph.operator_table import Operator, node_name, node_title, used_outputs
 from exporters.graph.signature import identifier
-from exporters.onnx_to_torch import channels_last, convert, limits, plain, subgraphs
+from exporters.onnx_to_torch import channels_last, convert, limits, plain, subgraphs, training
 from exporters.onnx_to_torch.dtypes import NARROW, dtype_of, tensor_of
 from exporters.onnx_to_torch.elementwise import cast_like
 from exporters.onnx_to_torch.integers import clamped, wrapped
@@ -72,6 +75,7 @@ def _images(graph: ir.Graph) -> list[int]:
 def prepare(model: ir.Model) -> ir.Model:
     """Clean the graph, recognise spelled-out operators, and expand what the table lacks; then clean what came."""
     model = clean.clean(model)
+    training.untie_normalizations(model)
     patterns.apply(model)
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))
@@ -104,6 +108,7 @@ class Builder:
         self.weights = Weights(self.root)
         self.graph = fx.Graph()
         self.values: dict[ir.Value, fx.Node] = {}
+        self.mode: fx.Node | None = None
         initializers = model.graph.initializers.values()
         # A float32 weight, whose dtype tells a Cast to float32 what the module works in after `.double()`.
         self.anchor = next((v for v in initializers if v.dtype == ir.DataType.FLOAT and v.uses()), None)
@@ -205,6 +210,8 @@ class Builder:
         keywords = self._attributes(node, parameters)
         if "outputs" in parameters:
             keywords["outputs"] = len(node.outputs)
+        if "training" in parameters and training.follows_mode(node):
+            keywords["training"] = self._mode()
         operands = self._inputs(node, row)
         known = plain.call(node, self.graph, operands, keywords) if row.outputs == 1 else None
         if known is not None:
@@ -214,6 +221,14 @@ class Builder:
         if kind in NARROW and node.op_type in NARROWING:
             return self.graph.call_function(NARROWING[node.op_type], (result, *NARROW[kind]))
         return result
+
+    def _mode(self) -> fx.Node:
+        """The module's own `training`, asked for once, before everything else."""
+        if self.mode is None:
+            first = next((node for node in self.graph.nodes if node.op != "placeholder"), None)
+            with self.graph.inserting_before(first) if first is not None else contextlib.nullcontext():
+                self.mode = self.graph.get_attr("training")
+        return self.mode
 
     def _inputs(self, node: ir.Node, row: Operator) -> tuple[Any, ...]:
         parameters = list(row.parameters.values())
@@ -251,7 +266,7 @@ class Builder:
             return self.graph.get_attr(self.weights.add(name, tensor_of(attribute.as_tensor())))
         if annotation in (torch.dtype, torch.dtype | None):
             return dtype_of(attribute.as_int(), f"{self.where}, node '{node.name}'")
-        value = attribute.value
+        value = _as_meant(attribute.value)
         return list(value) if isinstance(value, tuple) else value
 
 
@@ -290,6 +305,18 @@ class SubgraphBuilder(Builder):
     def _unpacked(self, values: fx.Node, index: int, kind: str) -> fx.Node:
         item = self.graph.call_function(operator.getitem, (values, index))
         return self.graph.call_function(UNPACKED[kind], (item,))
+
+
+def _as_meant(value: Any) -> Any:
+    """A float32 attribute as the shortest decimal that it stands for: 1e-05, where double shows 9.99999974737875e-06.
+
+    In float32 that is the same number; a module in float64 comes closer to the source that it was exported from.
+    """
+    if isinstance(value, tuple):
+        return tuple(_as_meant(item) for item in value)
+    if not isinstance(value, float) or not math.isfinite(value) or float(np.float32(value)) != value:
+        return value
+    return float(str(np.float32(value)))
 
 
 def _is(value: Any, default: Any) -> bool:

@@ -129,28 +129,40 @@ def identity(input: Tensor) -> Tensor:
 
 
 @TORCH.op("Dropout", since=1)
-def dropout_1(data: Tensor, ratio: float = 0.5, is_test: int = 0) -> Tensor:
-    """ONNX Dropout at inference, which is how opsets below 12 are run here."""
-    return data
+def dropout_1(data: Tensor, ratio: float = 0.5, is_test: int = 0, training: bool = False) -> Tensor:
+    """ONNX Dropout up to opset 11: the identity, until the module is trained."""
+    return torch.nn.functional.dropout(data, ratio, training)
 
 
 @TORCH.op("Dropout", since=1, outputs=2)
-def dropout_1_with_mask(data: Tensor, ratio: float = 0.5, is_test: int = 0) -> tuple[Tensor, Tensor]:
-    return data, torch.ones_like(data, dtype=torch.bool)
+def dropout_1_with_mask(
+    data: Tensor, ratio: float = 0.5, is_test: int = 0, training: bool = False
+) -> tuple[Tensor, Tensor]:
+    return dropout_with_mask(data, ratio, False, None, training)
 
 
 @TORCH.op("Dropout", since=12)
-def dropout(data: Tensor, ratio: float = 0.5, training_mode: bool = False, seed: int | None = None) -> Tensor:
-    """ONNX Dropout: the identity, unless the graph itself asks for training mode."""
-    return torch.nn.functional.dropout(data, ratio, training_mode)
+def dropout(
+    data: Tensor,
+    ratio: float = 0.5,
+    training_mode: bool = False,
+    seed: int | None = None,
+    training: bool = False,
+) -> Tensor:
+    """ONNX Dropout: the identity, unless the graph itself asks for training mode, or the module is trained."""
+    return torch.nn.functional.dropout(data, ratio, training_mode or training)
 
 
 @TORCH.op("Dropout", since=12, outputs=2)
 def dropout_with_mask(
-    data: Tensor, ratio: float = 0.5, training_mode: bool = False, seed: int | None = None
+    data: Tensor,
+    ratio: float = 0.5,
+    training_mode: bool = False,
+    seed: int | None = None,
+    training: bool = False,
 ) -> tuple[Tensor, Tensor]:
     kept = torch.ones_like(data, dtype=torch.bool)
-    if training_mode:
+    if training_mode or training:
         kept = torch.rand_like(data) >= ratio
         return torch.where(kept, data / (1.0 - ratio), torch.zeros_like(data)), kept
     return data, kept

@@ -42,11 +42,12 @@ def batch_normalization_7(
     epsilon: float = 1e-5,
     momentum: float = 0.9,
     spatial: int = 1,
+    training: bool = False,
 ) -> Tensor:
     """ONNX BatchNormalization up to opset 8: `spatial=0` has one mean and variance per element."""
     if spatial == 0:
         return (X - mean) * torch.rsqrt(var + epsilon) * scale + B
-    return nnf.batch_norm(X, mean, var, scale, B, False, 0.0, epsilon)
+    return nnf.batch_norm(X, mean, var, scale, B, training, 1.0 - momentum, epsilon)
 
 
 @TORCH.op("BatchNormalization", since=9)
@@ -58,8 +59,9 @@ def batch_normalization_9(
     var: Tensor,
     epsilon: float = 1e-5,
     momentum: float = 0.9,
+    training: bool = False,
 ) -> Tensor:
-    return nnf.batch_norm(X, mean, var, scale, B, False, 0.0, epsilon)
+    return nnf.batch_norm(X, mean, var, scale, B, training, 1.0 - momentum, epsilon)
 
 
 @TORCH.op("BatchNormalization", since=14)
@@ -72,12 +74,16 @@ def batch_normalization(
     epsilon: float = 1e-5,
     momentum: float = 0.9,
     training_mode: int = 0,
+    training: bool = False,
 ) -> Tensor:
-    """ONNX BatchNormalization: by the statistics given, unless the graph itself asks for those of the batch."""
+    """ONNX BatchNormalization: by the statistics given, unless the graph itself asks for those of the batch.
+
+    While the module is `training`, those of the batch serve too, and the given ones follow them, as in PyTorch.
+    """
     if training_mode == 1:
         return nnf.batch_norm(X, None, None, scale.to(X.dtype), B.to(X.dtype), True, 0.0, epsilon)
     mean, var = input_mean.to(X.dtype), input_var.to(X.dtype)
-    return nnf.batch_norm(X, mean, var, scale.to(X.dtype), B.to(X.dtype), False, 0.0, epsilon)
+    return nnf.batch_norm(X, mean, var, scale.to(X.dtype), B.to(X.dtype), training, 1.0 - momentum, epsilon)
 
 
 @TORCH.op("BatchNormalization", since=14, outputs=3)

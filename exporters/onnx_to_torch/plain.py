@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import fx
 
+from exporters.graph.operator_table import FUSED
+
 _POOLED = (1, 2, 3)  # numbers of spatial axes that torch has kernels for
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _MAXIMA = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
@@ -72,7 +74,7 @@ Rule = Callable[[Call], fx.Node | None]
 
 def call(node: ir.Node, graph: fx.Graph, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> fx.Node | None:
     """The plain call for `node`, added to `graph`; None where the operator's own function must decide."""
-    rule = RULES.get(node.op_type) if node.domain == "" else None
+    rule = RULES.get(node.op_type) if node.domain in {"", FUSED} else None
     return rule(Call(node, graph, arguments, keywords)) if rule is not None else None
 
 
@@ -154,8 +156,9 @@ def _batch_norm(given: Call) -> fx.Node | None:
     if not given.floats() or given.keyword("training_mode", 0) or given.keyword("spatial", 1) != 1:
         return None
     x, scale, shift, mean, variance = given.arguments
-    epsilon = given.keyword("epsilon", 1e-5)
-    return given.make(nnf.batch_norm, x, mean, variance, scale, shift, False, 0.0, epsilon)
+    mode, epsilon = given.keyword("training", False), given.keyword("epsilon", 1e-5)
+    forget = 1.0 - given.keyword("momentum", 0.9)
+    return given.make(nnf.batch_norm, x, mean, variance, scale, shift, mode, forget, epsilon)
 
 
 def _gemm(given: Call) -> fx.Node | None:

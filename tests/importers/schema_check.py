@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from exporters.graph.operator_table import FUSED, Operator, OperatorTable
 
-# What a builder adds of its own: the number of outputs, of carried values, the input's shape, and a bias found behind.
-OURS = {"outputs", "carried", "nothing", "sequences", "source_shape", "bias", "scope", "builder"}
+# What a builder adds of its own: numbers of outputs and of carried values, the module's mode, the input's shape,
+# and a bias found behind.
+OURS = {"outputs", "training", "carried", "nothing", "sequences", "source_shape", "bias", "scope", "builder"}
 LEGACY = {"consumed_inputs"}
 EARLY = {"LayerNormalization", "SimplifiedLayerNormalization"}
 DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype", "output_datatype"}
