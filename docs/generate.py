@@ -22,7 +22,7 @@ import click
 from toolkit import cli, errors, formats, operators
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/cli.md", "docs/operators.md", "docs/results.md")
+PAGES = ("README.md", "docs/cli.md", "docs/operators.md", "docs/patterns.md", "docs/results.md")
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # What opens each format in a process that has never heard of this toolkit.
@@ -91,6 +91,17 @@ def operator_counts_block() -> str:
     return f"{' and '.join(counts)}; [all of them](docs/operators.md)\n"
 
 
+def patterns_block() -> str:
+    """Every pattern with its form, and the opset from which a file may hold its operator."""
+    from exporters.graph.patterns import PATTERNS
+
+    rows = [
+        (f"`{name}`", "never" if row.since is None else str(row.since), " ".join(row.form.replace("|", "\\|").split()))
+        for name, row in sorted(PATTERNS.items())
+    ]
+    return table(("operator", "in files from opset", "form"), rows)
+
+
 def help_block() -> str:
     """Every command's own help, as it prints it at 100 columns."""
     parts = []
@@ -127,6 +138,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "operators": operators_block,
     "operator-counts": operator_counts_block,
     "help": help_block,
+    "patterns": patterns_block,
     "results": results_block,
 }
 

@@ -1,8 +1,9 @@
 """Compute what depends on constants alone and only moves data or counts.
 
 Folded are operators of `MOVES` when every input is known and the result is made of integers or booleans (shapes, axes,
-indices), and `ConstantOfShape`, which some models use as a compressed weight. Floating-point results are left alone:
-weights must stay bit-equal to the source, under the source's names.
+indices), or of a few floats that are written in the graph, and `ConstantOfShape`, which some models use as a compressed
+weight. All other floating-point results are left alone: weights must stay bit-equal to the source, under the source's
+names.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ MOVES = frozenset({
     "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "ScatterND", "Shape", "Size", "Slice",
     "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
 })  # fmt: skip
+LAYING_OUT = frozenset({"Concat", "Gather", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
+FEW = 16  # elements
 ALWAYS = frozenset({"ConstantOfShape"})
 LARGEST = 1 << 28  # elements; a larger ConstantOfShape stays an operator
 
@@ -48,7 +51,13 @@ def _result(node: ir.Node, opset: int) -> Any:
     kind = load_op("", node.op_type, opset)
     result = kind.eval(*inputs, **attributes)
     result = np.asarray(result[0] if isinstance(result, tuple) else result)
-    return result if node.op_type in ALWAYS or result.dtype.kind in "iub" else None
+    return result if node.op_type in ALWAYS or result.dtype.kind in "iub" or _moves_written(node) else None
+
+
+def _moves_written(node: ir.Node) -> bool:
+    """Whether a node only moves a few floats that are written in the graph, such as the scales of a Resize."""
+    few = all(value is None or value.const_value is None or value.const_value.size <= FEW for value in node.inputs)
+    return few and node.op_type in LAYING_OUT and all(v is None or v.meta.get("constant") for v in node.inputs)
 
 
 def _foldable(node: ir.Node, inputs: list[Any]) -> bool:
@@ -57,7 +66,7 @@ def _foldable(node: ir.Node, inputs: list[Any]) -> bool:
     if node.op_type == "Cast":
         return node.attributes["to"].as_int() in _INTEGERS
     moves_floats = any(known is not None and known.dtype.kind not in "iub" for known in inputs)
-    return not moves_floats
+    return not moves_floats or _moves_written(node)
 
 
 _FLOATS = frozenset(dtype for dtype in ir.DataType if dtype.is_floating_point())

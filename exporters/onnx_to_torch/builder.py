@@ -26,6 +26,8 @@ from exporters.onnx_to_torch.elementwise import cast_like
 from exporters.onnx_to_torch.integers import clamped, wrapped
 from exporters.onnx_to_torch.operators import TORCH
 from exporters.onnx_to_torch.packing import ANNOTATIONS, PACKED, UNPACKED, unpacked_as
+from exporters.onnx_to_torch.sizes import Sizes
+from exporters.onnx_to_torch.tracer import Mode, Tracer
 from exporters.onnx_to_torch.weights import Weights
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
 
@@ -106,9 +108,10 @@ class Builder:
         self.where = where
         self.root = nn.Module()
         self.weights = Weights(self.root)
-        self.graph = fx.Graph()
+        self.graph = fx.Graph(tracer_cls=Tracer)
         self.values: dict[ir.Value, fx.Node] = {}
         self.mode: fx.Node | None = None
+        self.sizes = Sizes(self.graph, self._value)
         initializers = model.graph.initializers.values()
         # A float32 weight, whose dtype tells a Cast to float32 what the module works in after `.double()`.
         self.anchor = next((v for v in initializers if v.dtype == ir.DataType.FLOAT and v.uses()), None)
@@ -121,6 +124,7 @@ class Builder:
             self._add(node)
         results = [self._value(value) for value in source.outputs]
         self.graph.output(results[0] if len(results) == 1 else tuple(results))
+        self.graph.eliminate_dead_code(is_impure_node=_is_input)
         return self._module(source.name or "Model")
 
     def _module(self, name: str) -> fx.GraphModule:
@@ -223,11 +227,15 @@ class Builder:
         return result
 
     def _mode(self) -> fx.Node:
-        """The module's own `training`, asked for once, before everything else."""
+        """Whether the module is trained, asked for once, before everything else."""
         if self.mode is None:
+            name = "training_mode"
+            while hasattr(self.root, name):
+                name += "_"
+            self.root.add_module(name, Mode())
             first = next((node for node in self.graph.nodes if node.op != "placeholder"), None)
             with self.graph.inserting_before(first) if first is not None else contextlib.nullcontext():
-                self.mode = self.graph.get_attr("training")
+                self.mode = self.graph.call_module(name)
         return self.mode
 
     def _inputs(self, node: ir.Node, row: Operator) -> tuple[Any, ...]:
@@ -248,6 +256,8 @@ class Builder:
         at_run_time, from_constant = PYTHON_VALUES[annotation]
         if value.is_initializer() and value.const_value is not None:
             return from_constant(value.const_value.numpy().reshape(-1).tolist())
+        if annotation in (list[int], list[int] | None) and (sizes := self.sizes.of(value)) is not None:
+            return sizes
         return self.graph.call_function(at_run_time, (self._value(value),))
 
     def _attributes(self, node: ir.Node, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -305,6 +315,10 @@ class SubgraphBuilder(Builder):
     def _unpacked(self, values: fx.Node, index: int, kind: str) -> fx.Node:
         item = self.graph.call_function(operator.getitem, (values, index))
         return self.graph.call_function(UNPACKED[kind], (item,))
+
+
+def _is_input(node: fx.Node) -> bool:
+    return node.op in {"placeholder", "output"}
 
 
 def _as_meant(value: Any) -> Any:

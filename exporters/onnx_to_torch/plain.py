@@ -157,7 +157,7 @@ def _batch_norm(given: Call) -> fx.Node | None:
         return None
     x, scale, shift, mean, variance = given.arguments
     mode, epsilon = given.keyword("training", False), given.keyword("epsilon", 1e-5)
-    forget = 1.0 - given.keyword("momentum", 0.9)
+    forget = round(1.0 - given.keyword("momentum", 0.9), 7)  # float32 tells no more digits apart
     return given.make(nnf.batch_norm, x, mean, variance, scale, shift, mode, forget, epsilon)
 
 
@@ -217,6 +217,39 @@ def _clip(given: Call) -> fx.Node | None:
     return given.make(torch.clamp, given.argument(0), *bounds)
 
 
+def _unary(function: Callable[..., Any]) -> Rule:
+    def rule(given: Call) -> fx.Node | None:
+        return given.make(function, given.argument(0)) if given.floats() else None
+
+    return rule
+
+
+def _gelu(given: Call) -> fx.Node | None:
+    if not given.floats():
+        return None
+    form = given.keyword("approximate", "none")
+    return given.make(nnf.gelu, given.argument(0), **({} if form == "none" else {"approximate": form}))
+
+
+def _swish(given: Call) -> fx.Node | None:
+    return given.make(nnf.silu, given.argument(0)) if given.floats() and not given.keywords else None
+
+
+def _linear(given: Call) -> fx.Node | None:
+    return given.make(nnf.linear, *given.arguments) if given.keyword("transB", 0) == 1 else None
+
+
+def _attention(given: Call) -> fx.Node | None:
+    if len(given.arguments) != 3 or given.rank() != 4:
+        return None
+    return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=given.keyword("scale", 1.0))
+
+
+def _transpose(given: Call) -> fx.Node | None:
+    perm = given.keyword("perm", None)
+    return None if perm is None else given.make(torch.permute, given.argument(0), list(perm))
+
+
 RULES: dict[str, Rule] = {
     "Add": _binary(operator.add),
     "AveragePool": _average_pool,
@@ -225,11 +258,21 @@ RULES: dict[str, Rule] = {
     "Conv": _conv,
     "Div": _binary(operator.truediv),
     "Gemm": _gemm,
+    "Gelu": _gelu,
     "GlobalAveragePool": _global_average,
+    "HardSwish": _unary(nnf.hardswish),
     "LayerNormalization": _layer_norm,
+    "Linear": _linear,
     "MatMul": _binary(torch.matmul),
     "MaxPool": _max_pool,
+    "Mish": _unary(nnf.mish),
     "Mul": _binary(operator.mul),
     "Pow": _power,
+    "Relu": _unary(torch.relu),
+    "ScaledDotProductAttention": _attention,
+    "Sigmoid": _unary(torch.sigmoid),
     "Sub": _binary(operator.sub),
+    "Swish": _swish,
+    "Tanh": _unary(torch.tanh),
+    "Transpose": _transpose,
 }

@@ -237,7 +237,7 @@ def lstm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """ONNX LSTM: (steps, directions, batch, hidden) and both last states; `layout=1` puts the batch first."""
     x = X.transpose(0, 1) if layout == 1 else X
-    directions, size = R.shape[0], R.shape[2]
+    directions, size = 2 if direction == "bidirectional" else 1, R.shape[2]
     names = _lowered(activations, ["sigmoid", "tanh", "tanh"], directions)
     h, c = initial_h, initial_c
     if layout == 1:
@@ -304,7 +304,7 @@ def gru(
 ) -> tuple[Tensor, Tensor]:
     """ONNX GRU: (steps, directions, batch, hidden) and the last state; `layout=1` puts the batch first."""
     x = X.transpose(0, 1) if layout == 1 else X
-    directions, size = R.shape[0], R.shape[2]
+    directions, size = 2 if direction == "bidirectional" else 1, R.shape[2]
     names = _lowered(activations, ["sigmoid", "tanh"], directions)
     h = initial_h
     if layout == 1:
@@ -363,7 +363,7 @@ def rnn(
 ) -> tuple[Tensor, Tensor]:
     """ONNX RNN: (steps, directions, batch, hidden) and the last state; `layout=1` puts the batch first."""
     x = X.transpose(0, 1) if layout == 1 else X
-    directions, size = R.shape[0], R.shape[2]
+    directions, size = 2 if direction == "bidirectional" else 1, R.shape[2]
     names = _lowered(activations, ["tanh"], directions)
     alpha = _coefficients(names, activation_alpha, True)
     beta = _coefficients(names, activation_beta, False)

@@ -94,7 +94,8 @@ def _along(
         result = data.index_select(axis, torch.clamp(_nearest(x, nearest_mode), 0, size - 1).to(torch.int64))
     else:
         matrix = _matrix(x, size, scale, mode, a, exclude_outside, antialias).to(data.dtype)
-        result = torch.matmul(data.movedim(axis, -1), matrix.t()).movedim(-1, axis)
+        last = data.dim() - 1  # the older ONNX exporter takes no -1 here
+        result = torch.matmul(data.movedim(axis, last), matrix.t()).movedim(last, axis)
     if transformation == "tf_crop_and_resize":
         outside = (x < 0) | (x > size - 1)
         shape = [1] * data.dim()
@@ -126,11 +127,11 @@ def resize(
         places = [axis + X.dim() if axis < 0 else axis for axis in axes]
     factors = [1.0] * len(places)
     lengths = [X.shape[axis] for axis in places]
-    wanted = [float(length) for length in lengths]
+    wanted = [1.0 * length for length in lengths]  # a product, unlike float(), keeps a size symbolic
     if sizes is not None and len(sizes) > 0:
-        factors = [float(sizes[i]) / float(X.shape[axis]) for i, axis in enumerate(places)]
+        factors = [1.0 * sizes[i] / X.shape[axis] for i, axis in enumerate(places)]
         lengths = sizes
-        wanted = [float(length) for length in sizes]
+        wanted = [1.0 * length for length in sizes]
         if keep_aspect_ratio_policy != "stretch":
             common = min(factors) if keep_aspect_ratio_policy == "not_larger" else max(factors)
             factors = [common for _ in factors]
@@ -138,8 +139,11 @@ def resize(
             lengths = [math.floor(length + 0.5) for length in wanted]
     elif scales is not None:
         factors = scales
-        wanted = [float(X.shape[axis]) * scales[i] for i, axis in enumerate(places)]
-        lengths = [math.floor(length) for length in wanted]
+        wanted = [X.shape[axis] * scales[i] for i, axis in enumerate(places)]
+        lengths = [
+            X.shape[axis] if scales[i] == 1.0 else math.floor(X.shape[axis] * scales[i])
+            for i, axis in enumerate(places)
+        ]
     result = X if X.is_floating_point() or mode == "nearest" else X.to(torch.float32)
     crops = coordinate_transformation_mode == "tf_crop_and_resize" and roi is not None and len(roi) > 0
     for i, axis in enumerate(places):

@@ -91,12 +91,12 @@ def take_slice(
     for i, start in enumerate(starts):
         axis = i if axes is None else axes[i]
         step = 1 if steps is None else steps[i]
-        size = data.shape[axis]
-        first = start + size if start < 0 else start
-        last = ends[i] + size if ends[i] < 0 else ends[i]
         if step > 0:
-            data = torch.slice_copy(data, axis, min(max(first, 0), size), min(max(last, 0), size), step)
+            data = torch.ops.aten.slice(data, axis, start, ends[i], step)
         else:
+            size = data.shape[axis]
+            first = start + size if start < 0 else start
+            last = ends[i] + size if ends[i] < 0 else ends[i]
             backwards = torch.arange(min(max(first, -1), size - 1), min(max(last, -1), size - 1), step)
             data = data.index_select(axis, backwards.to(data.device))
     return data

@@ -96,7 +96,7 @@ class Resizing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = nnf.interpolate(self.conv(x) * self.scale[:, None, None], scale_factor=2.0, mode="bilinear")
-        x = torch.where(x > 0.25, x, 0.1 * x) / 3.0 + (x > 1).float()
+        x = torch.where(x > 0.0, x, 0.125 * x) / 3.0 + (x > 1).to(x.dtype) / 1024.0
         return nnf.hardswish(x).mean((2, 3))
 
 

@@ -26,7 +26,7 @@ def gemm(node: ir.Node) -> Step | None:
 
 @pattern("Linear", roots=("Add",), since=None)
 def linear(node: ir.Node) -> Step | None:
-    """The same, x having three dimensions or more."""
+    """`MatMul(x, weight) + bias` as for Gemm, x having three dimensions or more."""
     found = _found(node)
     if found is None or (rank(found[0]) or 0) < 3:
         return None
