@@ -197,7 +197,8 @@ def _layer_norm(given: Call) -> fx.Node | None:
 
 def _binary(function: Callable[..., Any]) -> Rule:
     def rule(given: Call) -> fx.Node | None:
-        return given.make(function, *given.arguments) if given.floats() else None
+        # below opset 7 an attribute says along which axis the second operand lies
+        return given.make(function, *given.arguments) if given.floats() and not given.keywords else None
 
     return rule
 

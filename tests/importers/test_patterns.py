@@ -135,3 +135,9 @@ def test_weights_keep_their_names_and_bits() -> None:
     assert set(parameters) == {"g", "b"}
     for name, parameter in parameters.items():
         np.testing.assert_array_equal(parameter.detach().numpy(), stored[name])
+
+
+def test_a_graph_whose_arithmetic_broadcasts_otherwise_is_left_alone() -> None:
+    body = "p = MatMul (x, w) y = Add <broadcast = 1, axis = 1> (p, b)"
+    model = Case(body, "x[B,4,8]", "y[B,4,4]", {"w": (8, 4), "b": (4,)}, opset=6).model()
+    assert recognised(model)[1] == {}

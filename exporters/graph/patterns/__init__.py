@@ -51,6 +51,8 @@ __all__ = [
     "swish",
 ]
 
+_OLDEST = 7  # before, arithmetic did not broadcast, or along an axis that an attribute named
+
 
 def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bool = False) -> dict[str, int]:
     """Replace what spells an operator by that operator, in place, and say how often: {pattern's name: count}.
@@ -62,6 +64,8 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
             newer ones may come, in the domain `FUSED`, with the meaning that ONNX's newest opset gives them.
     """
     opset = model.opset_imports.get("", 0)
+    if opset < _OLDEST:
+        return {}
     rules = [
         rule
         for name, rule in PATTERNS.items()
