@@ -52,6 +52,7 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
         )
     with _arithmetic_left_alone():
         steps = dict(optimizer._get_optimizers())  # noqa: SLF001
+        del steps["einsum_optimizer"]  # it tries every order of axes, for half a minute, and writes thirty operators
         if len(converted.get_nodes()) > _MANY:
             del steps["optimize_transpose"]
         proto: onnx.ModelProto = optimizer.optimize_graph(converted, False, steps).make_model("model")

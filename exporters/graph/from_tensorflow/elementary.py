@@ -5,7 +5,7 @@ Each is a function of a Writer and the names of the node's inputs, and returns t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,19 +111,44 @@ def _scatter(write: Writer, indices: str, updates: str, shape: str) -> str:
 
 
 def _einsum(write: Writer, *inputs: str) -> str | None:
-    """With letters in the place of an ellipsis, which tf2onnx does not take."""
+    """A matrix product of transposed operands where it is one; tf2onnx makes it of thirty operators.
+
+    Else with letters in the place of an ellipsis, which tf2onnx does not take; else None.
+    """
     equation = write.node.get_attr("equation").s.decode().replace(" ", "")
-    if "..." not in equation:
-        return None
-    terms = equation.partition("->")[0].split(",")
+    terms, _, result = equation.partition("->")
     ranks = [len(shape) if (shape := write.shape(name)) is not None else -1 for name in inputs]
-    if -1 in ranks:
+    if "..." not in equation:
+        return _product(write, inputs, terms.split(","), result) if "->" in equation else None
+    free = [rank - len(term) + 3 for term, rank in zip(terms.split(","), ranks, strict=True) if "..." in term]
+    if -1 in ranks or len(set(free)) != 1:
         return None
-    batch = [rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term]
-    if len(set(batch)) != 1:
+    letters = "".join([letter for letter in "zyxwvutsrqponmlkjihgfedcba" if letter not in equation][: free[0]])
+    whole = [term.replace("...", letters) for term in (*terms.split(","), result)]
+    found = _product(write, inputs, whole[:-1], whole[-1])
+    return found or write("Einsum", *inputs, equation=equation.replace("...", letters))
+
+
+def _product(write: Writer, inputs: Sequence[str], terms: Sequence[str], result: str) -> str | None:
+    """Two operands that share one axis, have one of their own each, and may have a batch of matrices."""
+    if len(terms) != 2 or any(len(set(term)) != len(term) for term in (*terms, result)):
         return None
-    letters = [letter for letter in "zyxwvutsrqponmlkjihgfedcba" if letter not in equation][: batch[0]]
-    return write("Einsum", *inputs, equation=equation.replace("...", "".join(letters)))
+    shared = [axis for axis in terms[0] if axis in terms[1] and axis not in result]
+    batch = [axis for axis in result if all(axis in term for term in terms)]
+    own = [axis for axis in result if axis not in batch]
+    if len(shared) != 1 or len(own) != 2 or any(len(term) != len(batch) + 2 for term in terms):
+        return None
+    first = 0 if own[0] in terms[0] else 1
+    if own[0] not in terms[first] or own[1] not in terms[1 - first]:
+        return None
+    left = _ordered(write, inputs[first], terms[first], [*batch, own[0], shared[0]])
+    right = _ordered(write, inputs[1 - first], terms[1 - first], [*batch, shared[0], own[1]])
+    return _ordered(write, write("MatMul", left, right), "".join([*batch, *own]), list(result))
+
+
+def _ordered(write: Writer, value: str, axes: str, wanted: list[str]) -> str:
+    perm = [axes.index(axis) for axis in wanted]
+    return value if perm == sorted(perm) else write("Transpose", value, perm=perm)
 
 
 def _matrix_diagonal(write: Writer, diagonal: str, first: str, rows: str, columns: str, padding: str) -> str | None:
