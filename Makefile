@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications fuzz-onnx cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications fuzz-onnx bench-torchscript peers-torch cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -50,11 +50,29 @@ applications: $(READY)  ## Keras' applications and small nets to ONNX and TorchS
 fuzz-onnx: $(READY)  ## thousands of damaged ONNX models: refused with a message or written, never a crash
 	$(BIN)/python benchmarks/fuzz_onnx.py
 
+bench-torchscript: .venv-native/.ready  ## TorchScript from ONNX against native PyTorch, scripted -> docs/torchscript-speed.md
+	.venv-native/bin/python benchmarks/torchscript_speed.py --threads 1
+	.venv-native/bin/python benchmarks/torchscript_speed.py --threads 2
+
+peers-torch: .venv-peers/.ready  ## ONNX's cases through ours, onnx2torch, onnx2pytorch, onnx2fx -> docs/peers-torch.md
+	.venv-peers/bin/python benchmarks/peers_torch.py
+
 cuda:  ## the CUDA checks alone, with the interpreter that has the GPU's packages: make cuda CUDA_PYTHON=python3
 	$(or $(CUDA_PYTHON),$(BIN)/python) -m pytest -m cuda -ra tests
 
 clean:
-	rm -rf $(VENV) demo out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-native .venv-peers build demo out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Environments of their own, on top of the project's packages: what is compared with must not mix with what we need.
+NATIVE := torchvision==0.28.0 timm==1.0.31
+PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28.0
+
+.venv-native/.ready .venv-peers/.ready: $(READY)
+	$(PYTHON) -m venv $(@D)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
+	pwd >> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(if $(findstring peers,$@),$(PEERS),$(NATIVE))
+	touch $@
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,205 @@
+"""TorchScript rebuilt from ONNX against the native PyTorch model, scripted: speed, R, first calls, cost of converting.
+
+python benchmarks/torchscript_speed.py [--threads N] [--seconds S] [MODEL ...]     (`make bench-torchscript`)
+
+torchvision's models with random weights (and random BatchNorm statistics, so that folding is tested). Each is scripted,
+saved and loaded; exported to ONNX and rebuilt, saved and loaded; then both files run in turns, A B B A, in one process
+of pinned threads. The ratio is that of the medians, its interval from bootstrapped pairs. R is the error against the
+model in float64, in units of the native model's own. Rows of models and thread counts that are not run are kept. Writes
+benchmarks/results/torchscript_speed.json and docs/torchscript-speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import io
+import json
+import math
+import random
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402 - the path comes first
+
+from benchmarks import torchvision_schemas  # noqa: E402, F401 - before torchvision
+
+RESULTS = ROOT / "benchmarks" / "results" / "torchscript_speed.json"
+PAGE = ROOT / "docs" / "torchscript-speed.md"
+# Model -> the size of its images, and what its constructor wants beside `weights`.
+MODELS: dict[str, tuple[int, dict[str, Any]]] = {
+    "resnet18": (224, {}), "resnet50": (224, {}), "mobilenet_v2": (224, {}), "mobilenet_v3_large": (224, {}),
+    "efficientnet_b0": (224, {}), "densenet121": (224, {}), "squeezenet1_1": (224, {}), "vgg11": (224, {}),
+    "shufflenet_v2_x1_0": (224, {}), "mnasnet1_0": (224, {}), "regnet_y_400mf": (224, {}),
+    "resnext50_32x4d": (224, {}), "convnext_tiny": (224, {}), "inception_v3": (299, {"init_weights": False}),
+    "vit_b_32": (224, {}), "swin_t": (224, {}),
+}  # fmt: skip
+INTRODUCTION = (
+    "torchvision's model, scripted, against the TorchScript file that the toolkit writes from its ONNX graph: batch 1, "
+    "both files in turns in one process. Below 1 the rebuilt file is faster. R is its error in units of the native "
+    "model's own rounding noise. First calls: the first three after loading. Memory: the peak while converting, above "
+    "what stood before, in sizes of the file."
+)
+HEAD = (
+    "| Model | native ms | rebuilt ms | ratio (interval) | R | first calls native, s | rebuilt, s | converting, CPU s "
+    "| memory |"
+)
+RULE = "|---|" + "---:|" * 8
+_WARM = 4  # calls before any is counted
+_DRAWS = 400  # resamplings of the interval
+
+
+def build(name: str) -> Any:
+    import torchvision
+
+    size, extra = MODELS[name]
+    torch.manual_seed(0)
+    model = getattr(torchvision.models, name)(weights=None, **extra).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.8, 1.2)
+            module.weight.data.uniform_(0.8, 1.2)
+            module.bias.data.normal_(0, 0.1)
+    return model, torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def peak() -> float:
+    """The process' largest resident memory since the last reset, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def converted(model: Any, x: Any, folder: Path) -> dict[str, float]:
+    """Write the rebuilt file; returns what that cost, beyond imports."""
+    from exporters import to_torchscript
+    from exporters.graph import read, signature
+    from exporters.options import ExportOptions
+    from toolkit.contract import Contract
+
+    onnx = folder / "model.onnx"
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(
+            model, (x[:2],), str(onnx), dynamo=False, do_constant_folding=False, opset_version=18,
+            training=torch.onnx.TrainingMode.PRESERVE, input_names=["x"], output_names=["y"],
+            dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}},
+        )  # fmt: skip
+    declared = signature.signature(read.read(onnx))
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before, started = peak(), time.process_time()
+    to_torchscript.from_onnx(onnx, folder / "ours.pt", declared, Contract(), ExportOptions())
+    size = (folder / "ours.pt").stat().st_size / 2**20
+    return {"convert_cpu_s": time.process_time() - started, "convert_memory": (peak() - before) / size}
+
+
+def times(native: Any, ours: Any, x: Any, seconds: float) -> tuple[list[float], list[float]]:
+    """Paired times of single calls, in turns A B B A."""
+    sides: tuple[list[float], list[float]] = ([], [])
+    for _ in range(_WARM):
+        native(x), ours(x)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(sides[0]) < 2 * _WARM:
+        for side in (0, 1, 1, 0):
+            started = time.perf_counter()
+            (native, ours)[side](x)
+            sides[side].append(time.perf_counter() - started)
+    return sides
+
+
+def interval(native: list[float], ours: list[float]) -> tuple[float, float]:
+    draw = random.Random(0)
+    ratios = []
+    for _ in range(_DRAWS):
+        picked = [draw.randrange(len(native)) for _ in native]
+        ratios.append(
+            statistics.median(ours[index] for index in picked) / statistics.median(native[index] for index in picked)
+        )
+    ratios.sort()
+    return ratios[_DRAWS // 40], ratios[-_DRAWS // 40]
+
+
+def noise_ratio(model: Any, native: Any, ours: Any, x: Any) -> float:
+    truth = model.double()(x.double())
+    return float((ours(x) - truth).norm() / (native(x) - truth).norm())
+
+
+def first_calls(module: Any, x: Any) -> list[float]:
+    found = []
+    for _ in range(3):
+        started = time.perf_counter()
+        module(x)
+        found.append(time.perf_counter() - started)
+    return found
+
+
+def measured(name: str, seconds: float) -> dict[str, Any]:
+    model, x = build(name)
+    with tempfile.TemporaryDirectory() as text, torch.inference_mode():
+        folder = Path(text)
+        torch.jit.save(torch.jit.script(model), folder / "native.pt")
+        with torch.inference_mode(False), torch.no_grad():
+            cost = converted(model, x, folder)
+        native, ours = (torch.jit.load(folder / f"{side}.pt").eval() for side in ("native", "ours"))
+        first = {"native": first_calls(native, x[:1]), "ours": first_calls(ours, x[:1])}
+        row: dict[str, Any] = {**cost, "first_calls_s": first, "R": noise_ratio(model, native, ours, x)}
+        sides = times(native, ours, x[:1], seconds)
+    low, high = interval(*sides)
+    medians = [statistics.median(side) for side in sides]
+    return row | {"native_ms": 1e3 * medians[0], "ours_ms": 1e3 * medians[1], "ratio": medians[1] / medians[0],
+                  "low": low, "high": high, "calls": len(sides[0])}  # fmt: skip
+
+
+def page(data: dict[str, Any]) -> str:
+    parts = [
+        "# TorchScript from ONNX: how fast",
+        "<!-- written by benchmarks/torchscript_speed.py: do not edit -->",
+        INTRODUCTION,
+    ]
+    for threads, rows in sorted(data["threads"].items()):
+        mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
+        table = [HEAD, RULE]
+        for name, row in rows.items():
+            first = {side: " / ".join(f"{s:.2f}" for s in calls) for side, calls in row["first_calls_s"].items()}
+            table.append(
+                f"| {name} | {row['native_ms']:.1f} | {row['ours_ms']:.1f} | {row['ratio']:.2f} ({row['low']:.2f} to "
+                f"{row['high']:.2f}) | {row['R']:.2f} | {first['native']} | {first['ours']} | "
+                f"{row['convert_cpu_s']:.1f} | {row['convert_memory']:.1f} |"
+            )
+        parts += [f"## Threads: {threads}", f"Geometric mean of the ratios: **{mean:.2f}**.", "\n".join(table)]
+    told = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
+    return "\n\n".join([*parts, f"Versions: {told}."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", default=list(MODELS))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each model")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(given.threads)
+    data = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"threads": {}}
+    data["versions"] = {name: version(name) for name in ("torch", "torchvision", "onnx")}
+    rows = data["threads"].setdefault(str(given.threads), {})
+    for name in given.models:
+        rows[name] = measured(name, given.seconds)
+        print(name, f"ratio {rows[name]['ratio']:.3f}, R {rows[name]['R']:.2f}", flush=True)
+        RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        PAGE.write_text(page(data), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
