@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -12,11 +13,13 @@ import onnxruntime
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
+from torch import Tensor, nn
 
 from exporters import onnx_to_torch
 from exporters.graph import patterns
 from exporters.graph.clean import clean
 from tests.importers.pattern_cases import FORMS, NEAR_MISSES, Array, Case
+from tests.importers.torch_models import newer_onnx, older_onnx
 
 
 def recognised(model: onnx.ModelProto, **options: object) -> tuple[ir.Model, dict[str, int]]:
@@ -141,3 +144,54 @@ def test_a_graph_whose_arithmetic_broadcasts_otherwise_is_left_alone() -> None:
     body = "p = MatMul (x, w) y = Add <broadcast = 1, axis = 1> (p, b)"
     model = Case(body, "x[B,4,8]", "y[B,4,4]", {"w": (8, 4), "b": (4,)}, opset=6).model()
     assert recognised(model)[1] == {}
+
+
+class Attention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x + 1.0, x * 2.0, is_causal=True)
+
+
+class ChannelsNorm(nn.Module):
+    """Layer normalisation over the channels of images, as ConvNeXt has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.rand(6) + 0.5), nn.Parameter(torch.rand(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(1, keepdim=True)
+        normal = centred / torch.sqrt(centred.pow(2).mean(1, keepdim=True) + 1e-6)
+        return self.weight[:, None, None] * normal + self.bias[:, None, None]
+
+
+class RootMeanSquare(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(8) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
+
+
+class HardSwish(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * nn.functional.relu6(x + 3) / 6
+
+
+# What PyTorch's exporters write at opsets 17 and 18, where none of these operators is one node yet.
+WRITTEN = {
+    "Gelu": nn.GELU(), "GroupNormalization": nn.GroupNorm(3, 6), "HardSwish": HardSwish(),
+    "LayerNormalization": ChannelsNorm(), "RMSNormalization": RootMeanSquare(),
+    "ScaledDotProductAttention": Attention(), "Swish": nn.SiLU(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("exporter", [older_onnx, newer_onnx])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_exporters_write_is_recognised(name: str, exporter: Callable[..., onnx.ModelProto]) -> None:
+    model, x = WRITTEN[name].eval(), torch.randn(2, 6, 5, 8, generator=torch.Generator().manual_seed(0))
+    proto = exporter(model, x)
+    assert recognised(proto)[1] == {name: 1}
+    other = torch.randn(3, 6, 5, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(onnx_to_torch.build(proto)(other), model(other))
