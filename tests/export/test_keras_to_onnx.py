@@ -195,6 +195,16 @@ class Unknown(tf.Module):
         return {"y": tf.math.lgamma(x), "z": tf.math.digamma(x, name="named")}
 
 
+class Awkward(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, 8])])
+    def __call__(self, x):
+        return {"y": tf.signal.irfft(tf.signal.rfft(x, name="spectrum"))}
+
+
+def build_awkward():
+    return Awkward()
+
+
 def build_unknown():
     return Unknown()
 
@@ -252,7 +262,7 @@ build_image_block = stack((8, 8, 3), lambda: L.Conv2D(4, 3), lambda: L.BatchNorm
                           lambda: L.DepthwiseConv2D(3), lambda: L.GlobalAveragePooling2D(), lambda: L.Dense(2))
 '''
 
-REFUSED = {"table", "unknown"}
+REFUSED = {"awkward", "table", "unknown"}
 NAMES = sorted(set(re.findall(r"^(?:def )?build_(\w+)", MODELS, re.MULTILINE)) - REFUSED)
 
 
@@ -333,6 +343,7 @@ def test_predicts_what_its_source_predicts_at_every_batch_size(exported: Exporte
     ("name", "said"),
     [
         ("table", "the model uses a resource that is no variable, such as a lookup table"),
+        ("awkward", "RFFT (in '"),
         ("unknown", "ONNX has no form of these TensorFlow operators: Digamma (in "),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from exporters.graph.from_tensorflow import operators, rewrites
+from exporters.graph.from_tensorflow import failures, operators, rewrites
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import UnsupportedOperator
 
@@ -40,7 +40,9 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
     from tf2onnx import optimizer, tfonnx
 
     opset = min(opset, OPSET_CEILING)
-    with tf.Graph().as_default() as graph, _weights_left_alone(tfonnx):
+    kinds = {node.name: node.op for node in frozen.graph_def.node}
+    kinds |= {node.name: node.op for function in frozen.graph_def.library.function for node in function.node_def}
+    with tf.Graph().as_default() as graph, _weights_left_alone(tfonnx), failures.named(kinds):
         tf.import_graph_def(frozen.graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,

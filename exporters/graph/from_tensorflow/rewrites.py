@@ -16,7 +16,7 @@ Rewrite = Callable[[Any, Any], None]
 
 def rewriters() -> list[Callable[[Any, Any], Any]]:
     """The rewrites as tf2onnx takes them."""
-    return [_adapted(rewrite) for rewrite in (_batch_normalization, _padded_max_pool)]
+    return [_adapted(rewrite) for rewrite in (_known_rank, _batch_normalization, _padded_max_pool)]
 
 
 def _adapted(rewrite: Rewrite) -> Callable[[Any, Any], Any]:
@@ -26,6 +26,18 @@ def _adapted(rewrite: Rewrite) -> Callable[[Any, Any], Any]:
         return graph.get_nodes()
 
     return adapted
+
+
+def _known_rank(graph: Any, node: Any) -> None:
+    """An image of unknown rank, as Keras leaves in a loop over time: a convolution says what its rank is."""
+    if node.type not in ("Conv2D", "DepthwiseConv2dNative") or graph.get_shape(node.input[0]) is not None:
+        return
+    kernel = graph.get_shape(node.input[1])
+    if kernel is not None and node.get_attr("data_format").s == b"NHWC":
+        graph.set_shape(node.input[0], [-1, -1, -1, kernel[2]])
+        if graph.get_shape(node.output[0]) is None:
+            channels = kernel[3] if node.type == "Conv2D" else kernel[2] * kernel[3]
+            graph.set_shape(node.output[0], [-1, -1, -1, channels])
 
 
 def _batch_normalization(graph: Any, node: Any) -> None:
