@@ -132,7 +132,7 @@ def _context_dependent_body(schema: Any, node: ir.Node, opset: int) -> onnx.Func
     body.ParseFromString(
         schema.get_context_dependent_function_with_opset_version(max(versions), proto.SerializeToString(), encoded)
     )
-    return body
+    return body if body.node else None  # ONNX gives an empty one where it misses a size
 
 
 def _type(value: ir.Value | None) -> bytes | None:

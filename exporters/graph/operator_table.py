@@ -20,6 +20,10 @@ FUSED = "toolkit.fused"  # domain of operators that a pattern put into a graph w
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+# ONNX's domains and ONNX Runtime's: what a runtime can be expected to know
+DOMAINS = frozenset({"", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training", "com.microsoft"})
+
+
 @dataclass(frozen=True)
 class Operator:
     """A function that stands for `name` from opset `since` on, giving `outputs` results (None: as many as the node).
@@ -127,7 +131,10 @@ class OperatorTable:
             )
         missing = self.missing(model)
         if missing:
-            raise unsupported(missing, model, where, self.target, self.advice)
+            domain = missing[0].domain
+            raise unsupported(
+                missing, model, where, self.target, self.advice if domain in DOMAINS else _foreign(domain)
+            )
 
 
 def unsupported(
@@ -149,6 +156,10 @@ def unsupported(
 def _with_opset(node: ir.Node, model: ir.Model) -> str:
     opset = model.opset_imports.get(node.domain)
     return f"{node_title(node)} ({'no opset declared' if opset is None else f'opset {opset}'})"
+
+
+def _foreign(domain: str) -> str:
+    return f"'{domain}' is no domain of ONNX or ONNX Runtime: write its operators as functions inside the model."
 
 
 def used_outputs(node: ir.Node) -> int:

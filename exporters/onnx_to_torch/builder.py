@@ -22,7 +22,7 @@ from exporters.graph.operator_table import Operator, node_name, node_title, used
 from exporters.graph.signature import identifier
 from exporters.onnx_to_torch import channels_last, convert, limits, plain, subgraphs, training
 from exporters.onnx_to_torch.dtypes import NARROW, dtype_of, tensor_of
-from exporters.onnx_to_torch.elementwise import cast_like
+from exporters.onnx_to_torch.elementwise import as_float4, cast_like
 from exporters.onnx_to_torch.integers import clamped, wrapped
 from exporters.onnx_to_torch.operators import TORCH
 from exporters.onnx_to_torch.packing import ANNOTATIONS, PACKED, UNPACKED, unpacked_as
@@ -163,7 +163,7 @@ class Builder:
         if row.layout == "subgraphs":
             self._control_flow(node, row)
             return
-        call = self._call(node, row)
+        call = self._module_call(node, row) if row.layout == "module" else self._call(node, row)
         if row.outputs == 1:
             self.values[node.outputs[0]] = call
             return
@@ -203,6 +203,13 @@ class Builder:
                 item = self.graph.call_function(operator.getitem, (call, index))
                 self.values[value] = self.graph.call_function(unpacked_as(packed, kind_of(value)), (item,))
 
+    def _module_call(self, node: ir.Node, row: Operator) -> fx.Node:
+        """An operator whose attributes are tables: the row's function makes a module that holds them."""
+        place = f"{row.name.lower()}_{len(self.graph.nodes)}"
+        keywords = {name: _plain(attribute) for name, attribute in node.attributes.items()}
+        self.root.add_module(place, row.function(*([None] * len(node.inputs)), **keywords))
+        return self.graph.call_module(place, tuple(self._value(value) for value in node.inputs if value is not None))
+
     def _packed(self, value: ir.Value, kind: str) -> fx.Node:
         return self.graph.call_function(PACKED[kind], (self._value(value),))
 
@@ -210,6 +217,8 @@ class Builder:
         if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT and self.anchor:
             operands = self._inputs(node, row)
             return self.graph.call_function(cast_like, (*operands, self._value(self.anchor)))
+        if node.outputs[0].dtype == ir.DataType.FLOAT4E2M1 and node.op_type in NARROWING:
+            return self._float4(node, row)
         parameters = row.parameters
         keywords = self._attributes(node, parameters)
         if "outputs" in parameters:
@@ -217,7 +226,9 @@ class Builder:
         if "training" in parameters and training.follows_mode(node):
             keywords["training"] = self._mode()
         operands = self._inputs(node, row)
-        known = plain.call(node, self.graph, operands, keywords) if row.outputs == 1 else None
+        # before opset 7 operators broadcast, and trained, by attributes that the plain calls do not know
+        recent = self.model.opset_imports.get("", 0) >= plain.OLDEST
+        known = plain.call(node, self.graph, operands, keywords) if row.outputs == 1 and recent else None
         if known is not None:
             return known
         result = self.graph.call_function(row.function, operands, keywords)
@@ -238,6 +249,15 @@ class Builder:
                 self.mode = self.graph.call_module(name)
         return self.mode
 
+    def _float4(self, node: ir.Node, row: Operator) -> fx.Node:
+        """What makes floats of four bits: computed in float32 and rounded once, there being no dtype to round to."""
+        operands = self._inputs(node, row)
+        if node.op_type == "QuantizeLinear":
+            keywords = self._attributes(node, row.parameters) | {"output_dtype": torch.float32}
+            scaled = self.graph.call_function(row.function, (*operands[:2], None), keywords)
+            return self.graph.call_function(as_float4, (scaled,))
+        return self.graph.call_function(as_float4, operands[:1])
+
     def _inputs(self, node: ir.Node, row: Operator) -> tuple[Any, ...]:
         parameters = list(row.parameters.values())
         given = list(node.inputs)
@@ -255,7 +275,8 @@ class Builder:
             return None if value is None else self._value(value)
         at_run_time, from_constant = PYTHON_VALUES[annotation]
         if value.is_initializer() and value.const_value is not None:
-            return from_constant(value.const_value.numpy().reshape(-1).tolist())
+            found = from_constant(value.const_value.numpy().reshape(-1).tolist())
+            return [self._number(item) for item in found] if isinstance(found, list) else self._number(found)
         if annotation in (list[int], list[int] | None) and (sizes := self.sizes.of(value)) is not None:
             return sizes
         return self.graph.call_function(at_run_time, (self._value(value),))
@@ -277,7 +298,14 @@ class Builder:
         if annotation in (torch.dtype, torch.dtype | None):
             return dtype_of(attribute.as_int(), f"{self.where}, node '{node.name}'")
         value = _as_meant(attribute.value)
-        return list(value) if isinstance(value, tuple) else value
+        return [self._number(item) for item in value] if isinstance(value, tuple) else self._number(value)
+
+    def _number(self, value: Any) -> Any:
+        """`value`, or where it is infinite or no number, the call that gives it: TorchScript reads no such literal."""
+        if not isinstance(value, float) or math.isfinite(value):
+            return value
+        infinite = convert.infinity if value > 0 else convert.minus_infinity
+        return self.graph.call_function(convert.not_a_number if math.isnan(value) else infinite)
 
 
 class SubgraphBuilder(Builder):
@@ -331,6 +359,12 @@ def _as_meant(value: Any) -> Any:
     if not isinstance(value, float) or not math.isfinite(value) or float(np.float32(value)) != value:
         return value
     return float(str(np.float32(value)))
+
+
+def _plain(attribute: ir.Attr) -> Any:
+    if attribute.type == ir.AttributeType.TENSOR:
+        return tensor_of(attribute.as_tensor())
+    return list(attribute.value) if isinstance(attribute.value, tuple) else attribute.value
 
 
 def _is(value: Any, default: Any) -> bool:

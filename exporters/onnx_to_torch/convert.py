@@ -6,6 +6,19 @@ import torch
 from torch import Tensor
 
 
+def infinity() -> float:
+    """For TorchScript, which cannot read such numbers where fx writes them."""
+    return float("inf")
+
+
+def minus_infinity() -> float:
+    return float("-inf")
+
+
+def not_a_number() -> float:
+    return float("nan")
+
+
 def to_ints(x: Tensor) -> list[int]:
     numbers: list[int] = x.flatten().to(torch.int64).tolist()
     return numbers

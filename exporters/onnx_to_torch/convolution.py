@@ -66,6 +66,24 @@ def conv_transpose(
     return whole if B is None else whole + B.reshape([-1] + [1] * rank)
 
 
+@TORCH.op("CausalConvWithState", since=27, outputs=2)
+def causal_conv_with_state(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    past_state: Tensor | None = None,
+    activation: str = "none",
+) -> tuple[Tensor, Tensor]:
+    """ONNX CausalConvWithState: each channel with its own kernel over what came before; and what comes before next."""
+    reach = weight.shape[2] - 1
+    padded = torch.constant_pad_nd(input, [reach, 0], 0.0) if past_state is None else torch.cat([past_state, input], 2)
+    y = torch.conv1d(padded, weight, bias, groups=input.shape[1])
+    if activation != "none":
+        wide = y if y.dtype == torch.float64 else y.to(torch.float32)
+        y = torch.nn.functional.silu(wide).to(y.dtype)
+    return y, padded[:, :, padded.shape[2] - reach :]
+
+
 def _centered(x: Tensor, zero_point: Tensor | None, axis: int) -> Tensor:
     """Integers less their zero point, in float64, which holds every sum of their products exactly."""
     wide = x.to(torch.float64)

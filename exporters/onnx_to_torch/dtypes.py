@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import torch
@@ -28,6 +29,9 @@ DTYPES = {
     ir.DataType.FLOAT8E4M3FNUZ: torch.float8_e4m3fnuz,
     ir.DataType.FLOAT8E5M2: torch.float8_e5m2,
     ir.DataType.FLOAT8E5M2FNUZ: torch.float8_e5m2fnuz,
+    ir.DataType.FLOAT8E8M0: torch.float8_e8m0fnu,
+    # torch packs floats of four bits in pairs and computes with none: they are held in eight, where each is exact
+    ir.DataType.FLOAT4E2M1: torch.float8_e4m3fn,
     # torch has no integers of four or two bits: they are held in eight
     ir.DataType.INT4: torch.int8,
     ir.DataType.UINT4: torch.uint8,
@@ -45,7 +49,7 @@ NARROW = {
 
 # NumPy has no name of its own for these; their bits travel as integers of the same width.
 _BITS = {torch.bfloat16: np.int16, torch.float8_e4m3fn: np.uint8, torch.float8_e4m3fnuz: np.uint8,
-         torch.float8_e5m2: np.uint8, torch.float8_e5m2fnuz: np.uint8}  # fmt: skip
+         torch.float8_e5m2: np.uint8, torch.float8_e5m2fnuz: np.uint8, torch.float8_e8m0fnu: np.uint8}  # fmt: skip
 
 
 def dtype_of(number: int, where: str) -> torch.dtype:
@@ -64,6 +68,8 @@ def tensor_of(tensor: ir.TensorProtocol) -> torch.Tensor:
         isinstance(tensor, ir.Tensor) and array.flags.owndata and array.flags.writeable and array.flags.c_contiguous
     ):
         array = np.array(array, copy=True, order="C")
+    if tensor.dtype == ir.DataType.FLOAT4E2M1:
+        array = array.astype(ml_dtypes.float8_e4m3fn)
     if dtype in _BITS:
         return torch.from_numpy(array.view(_BITS[dtype])).view(dtype)
     if tensor.dtype in NARROW:

@@ -177,8 +177,26 @@ def _largest(dtype: torch.dtype) -> float:
     return 57344.0 if dtype == torch.float8_e5m2 or dtype == torch.float8_e5m2fnuz else 0.0  # noqa: PLR1714 - TorchScript
 
 
-def converted(x: Tensor, dtype: torch.dtype, saturate: int) -> Tensor:
+def _exponents(x: Tensor, saturate: int, round_mode: str) -> Tensor:
+    """The powers of two next to `x`, in the float8 type that holds nothing else: the exponent bits of a float32."""
+    bits = torch.view_copy(x.to(torch.float32), dtype=torch.int32)
+    exponent = (bits >> 23) & 255
+    if round_mode == "up":
+        more = (bits & 8388607) > 0
+    elif round_mode == "nearest":  # halves go up, but for those of numbers below the smallest
+        more = ((bits & 8388607) > 4194304) | (((bits & 8388607) == 4194304) & (exponent > 0))
+    else:
+        more = torch.zeros_like(bits, dtype=torch.bool)
+    if saturate == 1:
+        more = more & (exponent != 254)
+    exponent = torch.where(exponent == 255, exponent, exponent + more.to(torch.int32))
+    return torch.view_copy(exponent.to(torch.uint8), dtype=torch.float8_e8m0fnu)
+
+
+def converted(x: Tensor, dtype: torch.dtype, saturate: int, round_mode: str = "up") -> Tensor:
     """`x` as `dtype`; beyond the range of a float8 type lies its largest number, or else infinity or NaN."""
+    if dtype == torch.float8_e8m0fnu and x.dtype != dtype:
+        return _exponents(x, saturate, round_mode)
     largest = _largest(dtype)
     if largest == 0.0 or x.dtype == dtype:
         return x.to(dtype)
@@ -192,7 +210,7 @@ def converted(x: Tensor, dtype: torch.dtype, saturate: int) -> Tensor:
 @TORCH.op("Cast", since=6)
 def cast(input: Tensor, to: torch.dtype, saturate: int = 1, round_mode: str = "up") -> Tensor:
     """ONNX Cast. To float32, the builder calls `cast_like` with a weight, so that `module.double()` is followed."""
-    return converted(input, to, saturate)
+    return converted(input, to, saturate, round_mode)
 
 
 @TORCH.op("BitCast", since=26)
@@ -203,4 +221,14 @@ def bit_cast(input: Tensor, to: torch.dtype) -> Tensor:
 
 @TORCH.op("CastLike", since=15)
 def cast_like(input: Tensor, target_type: Tensor, saturate: int = 1, round_mode: str = "up") -> Tensor:
-    return converted(input, target_type.dtype, saturate)
+    return converted(input, target_type.dtype, saturate, round_mode)
+
+
+def as_float4(x: Tensor) -> Tensor:
+    """`x` rounded to a float of four bits (ties to even, the largest is 6), held in a float8 type that has them all."""
+    wide = x.to(torch.float64)
+    size = torch.abs(wide)
+    step = torch.where(size < 2.0, 0.5, torch.where(size < 4.0, 1.0, 2.0))
+    rounded = torch.clamp(torch.round(size / step) * step, max=6.0)
+    rounded = torch.where(torch.isnan(wide), torch.zeros_like(rounded), rounded)
+    return torch.copysign(rounded, wide).to(torch.float32).to(torch.float8_e4m3fn)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 MICROSOFT = "com.microsoft"
+ML = "ai.onnx.ml"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ LIMITS = {
     ),
     (MICROSOFT, "RotaryEmbedding"): Limit((), {"is_packed_batching": (0,), "scale": (1.0,)}),
     (MICROSOFT, "MatMulNBits"): Limit(("g_idx",), {"weight_prepacked": (0,), "bits": (2, 4, 8)}),
+    (ML, "OneHotEncoder"): Limit((), {"cats_strings": (), "zeros": (1,)}),
+    (ML, "LinearClassifier"): Limit((), {"classlabels_strings": ()}),
+    (ML, "TreeEnsembleClassifier"): Limit((), {"classlabels_strings": ()}),
+    (ML, "LabelEncoder"): Limit((), {"keys_strings": (), "values_strings": ()}),
     ("", "TfIdfVectorizer"): Limit((), {"pool_strings": ()}),
     ("", "Constant"): Limit((), {"sparse_value": (), "value_string": (), "value_strings": ()}),
 }

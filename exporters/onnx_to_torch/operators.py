@@ -33,6 +33,10 @@ from exporters.onnx_to_torch.microsoft import linear as microsoft_linear
 from exporters.onnx_to_torch.microsoft import normalization as microsoft_normalization
 from exporters.onnx_to_torch.microsoft import quantized as microsoft_quantized
 from exporters.onnx_to_torch.microsoft import tensors as microsoft_tensors
+from exporters.onnx_to_torch.ml import encoders as ml_encoders
+from exporters.onnx_to_torch.ml import linear as ml_linear
+from exporters.onnx_to_torch.ml import trees as ml_trees
+from exporters.onnx_to_torch.pictures import decoder
 from exporters.onnx_to_torch.table import TORCH
 
 __all__ = [
@@ -42,6 +46,7 @@ __all__ = [
     "constant",
     "control_flow",
     "convolution",
+    "decoder",
     "deformable",
     "elementwise",
     "fused",
@@ -55,6 +60,9 @@ __all__ = [
     "microsoft_normalization",
     "microsoft_quantized",
     "microsoft_tensors",
+    "ml_encoders",
+    "ml_linear",
+    "ml_trees",
     "normalization",
     "optimizers",
     "padding",

@@ -19,6 +19,7 @@ from torch import fx
 
 from exporters.graph.operator_table import FUSED
 
+OLDEST = 7  # the first opset whose operators these rules know
 _POOLED = (1, 2, 3)  # numbers of spatial axes that torch has kernels for
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _MAXIMA = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}

@@ -65,9 +65,13 @@ def all_cases() -> list[Case]:
 def selected(arguments: list[str]) -> list[Case]:
     """All cases, or those that the arguments ask for.
 
-    `--sample` asks for those of `sample`, `--traps` for the traps, `--microsoft` for ONNX Runtime's own operators;
-    anything else is part of a name.
+    `--sample` asks for those of `sample`, `--traps` for the traps, `--microsoft` for ONNX Runtime's own operators,
+    `--learned` for those of classical machine learning; anything else is part of a name.
     """
+    if arguments == ["--learned"]:
+        from tests.importers import learned
+
+        return learned.cases()
     if arguments == ["--microsoft"]:
         from tests.importers import microsoft
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from tests.importers.cases import Case
 from tests.importers.traps import f
@@ -35,6 +35,7 @@ class Fused:
     attributes: dict[str, Any] = field(default_factory=dict)
     outputs: int = 1
     domain: str = DOMAIN
+    version: int = 1
     opset: int = 17
     atol: float = 1e-5
 
@@ -45,7 +46,7 @@ class Fused:
         names = [name if array is not None else "" for name, array in self.feeds[0].items()]
         results = [value.name for value in outputs]
         node = helper.make_node(self.operator, names, results, domain=self.domain, **self.attributes)
-        imports = [helper.make_opsetid("", self.opset), helper.make_opsetid(DOMAIN, 1)]
+        imports = [helper.make_opsetid("", self.opset), helper.make_opsetid(self.domain or DOMAIN, self.version)]
         return helper.make_model(
             helper.make_graph([node], "fused", inputs, outputs), opset_imports=imports, ir_version=10
         )
@@ -313,13 +314,60 @@ def tensors() -> list[Fused]:
     ]  # fmt: skip
 
 
+def spelled_out() -> dict[str, tuple[onnx.ModelProto, list[Feeds]]]:
+    """Small networks in ONNX's own operators, for ONNX Runtime's optimiser to fuse; each at two batch sizes."""
+    weights = {
+        "w1": f(8, 16) / 3, "b1": f(16), "w2": f(16, 8, start=30) / 4, "b2": f(8), "gamma": f(8), "beta": f(8),
+        "half": one(0.5), "root": one(2**0.5), "one": one(1), "kernel": f(4, 3, 3, 3) / 3, "bias": f(4),
+    }  # fmt: skip
+    node = helper.make_node
+    block = [
+        node("MatMul", ["x", "w1"], ["h0"]), node("Add", ["h0", "b1"], ["h"]), node("Div", ["h", "root"], ["e0"]),
+        node("Erf", ["e0"], ["e1"]), node("Add", ["e1", "one"], ["e2"]), node("Mul", ["h", "e2"], ["e3"]),
+        node("Mul", ["e3", "half"], ["g"]), node("MatMul", ["g", "w2"], ["o0"]), node("Add", ["o0", "b2"], ["o"]),
+        node("Add", ["o", "x"], ["s"]), node("LayerNormalization", ["s", "gamma", "beta"], ["y"], axis=-1),
+    ]  # fmt: skip
+    images = [
+        node("Conv", ["x", "kernel", "bias"], ["c"], pads=[1, 1, 1, 1]), node("Relu", ["c"], ["r"]),
+        node("Sigmoid", ["r"], ["i"]), node("Mul", ["r", "i"], ["y"]),
+    ]  # fmt: skip
+    shapes: dict[str, tuple[list[onnx.NodeProto], tuple[int, ...]]] = {
+        "transformer_block": (block, (5, 8)), "convolutions": (images, (3, 6, 6)),
+    }  # fmt: skip
+    found = {}
+    for name, (nodes, shape) in shapes.items():
+        used = {given for each in nodes for given in each.input}
+        held = [numpy_helper.from_array(np.asarray(array), key) for key, array in weights.items() if key in used]
+        x = helper.make_tensor_value_info("x", 1, ["batch", *shape])
+        y = helper.make_tensor_value_info("y", 1, [f"y{axis}" for axis in range(len(shape) + 1)])
+        graph = helper.make_graph(nodes, name, [x], [y], held)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+        found[name] = (model, [{"x": f(batch, *shape)} for batch in (2, 3)])
+    return found
+
+
+def optimised() -> list[Case]:
+    """Those networks after the optimiser, with the results from before it."""
+    rows = [(model.SerializeToString(), feeds) for model, feeds in spelled_out().values()]
+    cases = []
+    for name, (_, feeds), graph, results in zip(
+        spelled_out(), rows, _runtime(rows, "--optimised"), _runtime(rows), strict=True
+    ):
+        data = [(list(feed.values()), list(result)) for feed, result in zip(feeds, results, strict=True)]
+        cases.append(Case(f"optimised_{name}", onnx.ModelProto.FromString(graph), data, 1e-4, 1e-5, "microsoft"))
+    return cases
+
+
 def all_fused() -> list[Fused]:
     return [*elementwise(), *products(), *normalizations(), *attentions(), *quantized(), *tensors()]
 
 
 def cases() -> list[Case]:
+    return judged_by_runtime(all_fused()) + optimised()
+
+
+def judged_by_runtime(rows: list[Fused]) -> list[Case]:
     """All of them with ONNX Runtime's results; raises where it refuses one, which is then no case."""
-    rows = all_fused()
     found = []
     for row, results in zip(rows, _runtime([(row.model().SerializeToString(), row.feedings()) for row in rows]),
                             strict=True):  # fmt: skip
@@ -335,10 +383,12 @@ def cases() -> list[Case]:
     return found
 
 
-def _runtime(rows: list[Any]) -> Any:
+def _runtime(rows: list[Any], *more: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         given, answer = Path(folder) / "in.pickle", Path(folder) / "out.pickle"
         given.write_bytes(pickle.dumps(rows))
         script = Path(__file__).with_name("runtime_reference.py")
-        subprocess.run([sys.executable, "-P", str(script), str(given), str(answer)], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-P", str(script), str(given), str(answer), *more], check=True, capture_output=True
+        )
         return pickle.loads(answer.read_bytes())

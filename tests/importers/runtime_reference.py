@@ -1,6 +1,7 @@
 """Run pickled pairs of a model and its feedings through ONNX Runtime; a process of its own.
 
 `python tests/importers/runtime_reference.py IN OUT`: per model, the results of each feeding, or the error in one line.
+With `--optimised` as a third argument, per model the graph that ONNX Runtime's optimiser makes of it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,21 @@ def results(model: bytes, feedings: list[dict[str, Any]]) -> Any:
         return f"{type(error).__name__}: {str(error)[:300]}"
 
 
+def optimised(model: bytes, folder: Path) -> bytes:
+    """The graph after ONNX Runtime's fusions, but for those that depend on the processor."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return (folder / "optimised.onnx").read_bytes()
+
+
 if __name__ == "__main__":
     rows = pickle.loads(Path(sys.argv[1]).read_bytes())
-    Path(sys.argv[2]).write_bytes(pickle.dumps([results(*row) for row in rows]))
+    target = Path(sys.argv[2])
+    if sys.argv[3:] == ["--optimised"]:
+        answers: list[Any] = [optimised(model, target.parent) for model, _ in rows]
+    else:
+        answers = [results(*row) for row in rows]
+    target.write_bytes(pickle.dumps(answers))

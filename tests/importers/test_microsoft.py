@@ -25,6 +25,13 @@ def test_it_gives_what_onnx_runtime_gives(rows: dict[str, Any], name: str) -> No
     assert (rows[name]["eager"], rows[name]["scripted"]) == ("ok", "ok")
 
 
+def test_graphs_of_its_optimiser_are_rebuilt(rows: dict[str, Any]) -> None:
+    cases = {case.name: case for case in microsoft.optimised()}
+    fused = {node.op_type for case in cases.values() for node in case.model.graph.node if node.domain}
+    assert fused >= {"BiasGelu", "SkipLayerNormalization", "FusedConv", "QuickGelu"}
+    assert {name: (rows[name]["eager"], rows[name]["scripted"]) for name in cases} == dict.fromkeys(cases, ("ok", "ok"))
+
+
 def grouped(**attributes: Any) -> Any:
     """A GroupQueryAttention that asks for what the importer does not cover."""
     shapes = {"query": [1, 1, 16], "key": [1, 1, 16], "value": [1, 1, 16], "lengths": [1], "total": [], "sink": [1]}

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from exporters.graph import read
 from exporters.graph.clean import clean
 from exporters.graph.operator_table import OperatorTable
+from tests.importers import parity
 from tests.importers.suites import script
 from toolkit.errors import UnsupportedOperator
 
@@ -29,6 +30,19 @@ def test_every_function_has_the_signature_of_its_schema(target: str) -> None:
     rows = script("schema_check.py", target)
     assert len(rows) > 100
     assert {name: complaints for name, complaints in rows.items() if complaints} == {}
+
+
+def test_every_operator_of_onnx_has_a_form_at_every_opset_from_7_on() -> None:
+    found = script("coverage.py", "torch")
+    assert set(found["lacking"]) == set(parity.ABSENT)
+
+
+def test_what_keras_lacks_has_a_reason() -> None:
+    torch, keras = set(script("coverage.py", "torch")["names"]), set(script("coverage.py", "keras")["names"])
+    reasons = list(parity.KERAS_LACKS.values())
+    assert torch - keras == set().union(*reasons)
+    assert sum(map(len, reasons)) == len(set().union(*reasons))
+    assert keras - torch == parity.TORCH_EXPANDS
 
 
 @pytest.fixture

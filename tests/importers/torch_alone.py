@@ -40,6 +40,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    torch.manual_seed(0)
     for line in sys.stdin:
         answer = run(Path(line.strip()))
         assert not any(name in sys.modules for name in ABSENT)

@@ -24,6 +24,7 @@ from exporters import onnx_to_torch
 from exporters.graph.clean import clean
 from exporters.graph.read import read
 from exporters.onnx_to_torch.operators import TORCH
+from tests.importers import chance
 from tests.importers.cases import Case, selected
 from tests.importers.compare import as_array, difference
 
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
 BITS = {torch.bfloat16: (torch.int16, ml_dtypes.bfloat16), torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
         torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
         torch.float8_e4m3fnuz: (torch.uint8, ml_dtypes.float8_e4m3fnuz),
-        torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz)}  # fmt: skip
+        torch.float8_e5m2fnuz: (torch.uint8, ml_dtypes.float8_e5m2fnuz),
+        torch.float8_e8m0fnu: (torch.uint8, ml_dtypes.float8_e8m0fnu)}  # fmt: skip
 TORCH_BITS = {np.dtype(array): (bits, dtype) for dtype, (bits, array) in BITS.items()}
 NARROW = {np.dtype(ml_dtypes.int4): np.int8, np.dtype(ml_dtypes.uint4): np.uint8,
-          np.dtype(ml_dtypes.int2): np.int8, np.dtype(ml_dtypes.uint2): np.uint8}  # fmt: skip
+          np.dtype(ml_dtypes.int2): np.int8, np.dtype(ml_dtypes.uint2): np.uint8,
+          np.dtype(ml_dtypes.float4_e2m1fn): np.dtype(ml_dtypes.float8_e4m3fn)}  # fmt: skip
 
 
 def to_torch(value: Any) -> Any:
@@ -45,10 +48,11 @@ def to_torch(value: Any) -> Any:
     if value is None:
         return None
     array = as_array(value)
+    array = array.astype(NARROW.get(array.dtype, array.dtype))
     if array.dtype in TORCH_BITS:
         bits, dtype = TORCH_BITS[array.dtype]
         return torch.from_numpy(array.view(f"i{array.itemsize}" if bits == torch.int16 else np.uint8)).view(dtype)
-    return torch.from_numpy(array.astype(NARROW.get(array.dtype, array.dtype)))
+    return torch.from_numpy(array)
 
 
 def to_numpy(value: Any) -> Any:
@@ -73,7 +77,12 @@ def wanted_of(value: Any) -> Any:
 
 
 def compared(case: Case, results: list[Any]) -> str:
-    """'ok' where each feeding gave the outputs that it must, else what is wrong."""
+    """'ok' where each feeding gave the outputs that it must, else what is wrong.
+
+    What draws at random is judged by many results of the same feeding.
+    """
+    if case.group == "random":
+        return chance.judged(case, [list(r) if isinstance(r, tuple) else [r] for r in results])
     for result, (_, outputs) in zip(results, case.data, strict=True):
         actual = list(result) if isinstance(result, tuple) else [result]
         found = difference(to_numpy(actual), wanted_of(list(outputs)), case.rtol, case.atol)
@@ -82,9 +91,15 @@ def compared(case: Case, results: list[Any]) -> str:
     return "ok"
 
 
+def feedings(case: Case) -> list[tuple[Any, ...]]:
+    """What the module is called with, one call after another."""
+    given = [tuple(map(to_torch, inputs)) for inputs, _ in case.data]
+    return given * chance.DRAWS if case.group == "random" else given
+
+
 def run(module: Any, case: Case) -> str:
     with torch.no_grad():
-        return compared(case, [module(*map(to_torch, inputs)) for inputs, _ in case.data])
+        return compared(case, [module(*feeding) for feeding in feedings(case)])
 
 
 def attempt(function: Any, *arguments: Any) -> tuple[Any, str]:
@@ -115,7 +130,7 @@ class Alone:
     def run(self, module: torch.nn.Module, case: Case) -> str:
         """Script `module`, save it, and compare what the file gives over there."""
         torch.jit.script(module).save(self.folder / "module.pt")  # type: ignore[no-untyped-call]
-        torch.save([tuple(map(to_torch, inputs)) for inputs, _ in case.data], self.folder / "inputs.pt")
+        torch.save(feedings(case), self.folder / "inputs.pt")
         answer = self._ask()
         if answer != "ok":
             return answer

@@ -92,6 +92,10 @@ def node(*arguments: Any, **attributes: Any) -> onnx.NodeProto:
 
 
 FAR = np.float32([0.1, 1, -300, 460, 1e6, -1e6, np.inf, -np.inf, np.nan])
+HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+with np.errstate(over="ignore", invalid="ignore"):
+    LARGE = HALVES.astype(np.float32) * np.float32(2.0**120)
+NUMBERS = HALVES[~np.isnan(HALVES)]
 IMAGE = np.arange(1, 51, dtype=np.float32).reshape(1, 2, 5, 5)
 POOL = {"kernel_shape": [3, 3], "strides": [2, 2]}
 I = np.array  # noqa: E741 - short, for the tables below
@@ -110,6 +114,28 @@ def casts() -> list[Trap]:
             )
             for name in ("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ")
         ]
+        rows += [
+            Trap(
+                f"cast_every_half_{name}_saturate{saturate}",
+                "Cast",
+                {"x": HALVES},
+                {"to": getattr(TensorProto, name), "saturate": saturate},
+                opset=19,
+            )
+            for name in ("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ")
+        ]
+    rows += [
+        Trap(
+            f"cast_every_half_e8m0_{mode}_{saturate}",
+            "Cast",
+            {"x": LARGE},
+            {"to": TensorProto.FLOAT8E8M0, "saturate": saturate, "round_mode": mode},
+            opset=25,
+        )
+        for mode in ("up", "down", "nearest")
+        for saturate in (0, 1)
+    ]
+    rows.append(Trap("cast_every_half_float4", "Cast", {"x": NUMBERS}, {"to": TensorProto.FLOAT4E2M1}, opset=23))
     return [
         *rows,
         Trap(
@@ -858,4 +884,4 @@ REFUSED_BY_KERAS = frozenset({
     "cast_FLOAT8E4M3FN_saturate0", "cast_FLOAT8E4M3FN_saturate1", "cast_FLOAT8E5M2FNUZ_saturate0",
     "cast_FLOAT8E5M2FNUZ_saturate1", "cast_FLOAT8E5M2_saturate0", "cast_FLOAT8E5M2_saturate1",
     "cast_float_to_int4", "cast_float_to_uint4",
-})  # fmt: skip
+}) | {trap.name for trap in casts() if trap.name.startswith("cast_every_half")}  # fmt: skip
