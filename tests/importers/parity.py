@@ -24,7 +24,9 @@ KERAS_LACKS = {
     },
     "it reads single bits, which no layer does": {"ImageDecoder"},
     "its bins depend on the values of its regions": {"MaxRoiPool"},
-    "it is expanded by ONNX's own function body": {"CausalConvWithState", "DynamicQuantizeLinear", "MeanVarianceNormalization"},
+    "it is expanded by ONNX's own function body": {
+        "CausalConvWithState", "DynamicQuantizeLinear", "MeanVarianceNormalization",
+    },
 }  # fmt: skip
 # The other way round: operators that the PyTorch importer expands by ONNX's own function body.
 TORCH_EXPANDS = {"AffineGrid"}
