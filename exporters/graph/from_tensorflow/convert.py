@@ -25,8 +25,8 @@ _CONSTANTS = ("Const", "ConstV2")
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Reciprocal", "Pow")
 _MERGED = (("Conv", "BatchNormalization"), ("Cast",))  # a number that was rounded to float16 stays rounded
 # tf2onnx sorts the whole graph for each transposition that it moves. `exporters.graph.transposes` leaves
-# fewer; only those inside of loops it leaves alone.
-_MANY = 1000
+# fewer; only those inside of loops, and across a change of rank, it leaves alone.
+_MANY = 300_000
 
 
 def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
@@ -55,7 +55,8 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
     with _arithmetic_left_alone():
         steps = dict(optimizer._get_optimizers())  # noqa: SLF001
         del steps["einsum_optimizer"]  # it tries every order of axes, for half a minute, and writes thirty operators
-        if len(converted.get_nodes()) > _MANY:
+        nodes = converted.get_nodes()
+        if len(nodes) * sum(node.type == "Transpose" for node in nodes) > _MANY:
             del steps["optimize_transpose"]
         proto: onnx.ModelProto = optimizer.optimize_graph(converted, False, steps).make_model("model")
     require_known_operators(proto)
