@@ -48,8 +48,8 @@ INTRODUCTION = (
     "torchvision's model, scripted, against the TorchScript file that the toolkit writes from its ONNX graph: batch 1, "
     "both files in turns in one process. Below 1 the rebuilt file is faster. R is its error in units of the native "
     "model's own rounding noise. First calls: the first three after loading. Memory: the peak while converting, above "
-    "what stood before, in sizes of the file; memory that an earlier model left free is used again and does not show, so "
-    "that a model run alone may need more."
+    "what stood before, in sizes of the file; memory that an earlier model left free is used again and does not show: "
+    "a model run alone may need more."
 )
 HEAD = (
     "| Model | native ms | rebuilt ms | ratio (interval) | R | first calls native, s | rebuilt, s | converting, CPU s "
