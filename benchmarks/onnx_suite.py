@@ -1,10 +1,11 @@
 """ONNX's own backend suite through both importers, all of it, with onnx.reference beside them.
 
-python benchmarks/onnx_suite.py [--update-exceptions]
+python benchmarks/onnx_suite.py [--update-exceptions] [--only torch|keras|reference]
 
 Prints how many cases are right, by group, and writes the counts to benchmarks/results/onnx_suite.json and the table to
 docs/onnx-suite.md. With `--update-exceptions`, tests/importers/exceptions.json, the cases that are not expected to pass
-and why, is written anew; its diff is to be reviewed.
+and why, is written anew; its diff is to be reviewed. With `--only`, one suite is run, and the columns of the others are
+those of the last run.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from tests.importers.suites import HERE, script  # noqa: E402 - see above
 
 RESULTS = ROOT / "benchmarks" / "results" / "onnx_suite.json"
 PAGE = ROOT / "docs" / "onnx-suite.md"
-SUITES = ("torch_suite.py", "keras_suite.py", "reference_suite.py")
+SUITES = {"torch": ("eager", "scripted"), "keras": ("model", "h5", "savedmodel"), "reference": ("reference",)}
 COLUMNS = {
     "eager": "PyTorch, eager",
     "scripted": "TorchScript file, torch alone",
     "model": "Keras model",
+    "savedmodel": "SavedModel, TensorFlow alone",
+    "h5": ".h5, Keras alone",
     "reference": "onnx.reference",
 }
-TARGETS = ("eager", "scripted", "model")
+TARGETS = ("eager", "scripted", "model", "savedmodel", "h5")
 PACKAGES = ("onnx", "onnx-ir", "torch", "tensorflow", "keras")
 
 NO_TYPE = "holds values of a type that the target does not have: strings, sequences, optionals or narrow floats"
@@ -56,6 +59,7 @@ TOLD = {
     r"has no tensors of type|can't convert np.ndarray|is no tensor of a known rank": NO_TYPE,
     r"computed from several unknown sizes": "a size computed from several unknown sizes has no Keras form",
     r"ImageDecoder: a file that is no": "ImageDecoder opens neither WebP nor JPEG 2000",
+    r"not built, see the column model": "not built, see the column of the model",
     r"not built": "not built, see the column eager",
     r"(identity|sequence_at|sequence_insert)\(Tensor": "a sequence whose type TorchScript is not told",
     r"List\[List\[Tensor\]\]|Expected a value of type 'Tensor'": "a sequence whose type TorchScript is not told",
@@ -64,12 +68,28 @@ TOLD = {
 }
 
 
-def run() -> dict[str, dict[str, Any]]:
+def run(only: str | None) -> dict[str, dict[str, Any]]:
     """Every case's outcome in all columns."""
-    all_cases()  # once, before three processes would collect them side by side
+    cases = all_cases()  # once, before three processes would collect them side by side
+    rows: dict[str, dict[str, Any]] = {case.name: {"group": case.group} for case in cases}
+    chosen = [only] if only else list(SUITES)
+    for name, row in _last(chosen).items():
+        rows[name] |= row
     with ThreadPoolExecutor(2) as pool:
-        torch, keras, reference = pool.map(script, SUITES)
-    return {name: row | keras[name] | {"reference": reference[name]} for name, row in torch.items()}
+        suites = pool.map(script, [f"{suite}_suite.py" for suite in chosen])
+        for found in suites:
+            for name, row in found.items():
+                rows[name] |= row if isinstance(row, dict) else {"reference": row}
+    return rows
+
+
+def _last(chosen: list[str]) -> dict[str, dict[str, str]]:
+    """The columns of the suites that are not run, as the last run left them: what is not listed there was right."""
+    columns = [column for suite, names in SUITES.items() if suite not in chosen for column in names]
+    if not columns:
+        return {}
+    listed = json.loads(RESULTS.read_text(encoding="utf-8"))["not_right"]
+    return {case.name: {c: listed.get(case.name, {}).get(c, "ok") for c in columns} for case in all_cases()}
 
 
 def counts(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -99,7 +119,8 @@ def page(found: dict[str, dict[str, int]], rows: dict[str, dict[str, Any]]) -> s
             "ONNX's backend suite through both importers: its node cases, the models of its folders `simple`, "
             "`pytorch-converted` and `pytorch-operator`, and its nine real networks. A case is right when every output "
             "has the dtype, the shape and (within the case's own tolerance) the values that it expects. The "
-            "TorchScript file is opened in a process in which neither this project nor ONNX can be imported."
+            "TorchScript file is opened in a process in which neither this project nor ONNX can be imported; the "
+            "SavedModel is so by `tf.saved_model.load`, the .h5 file by plain `keras.models.load_model`."
         ),
         (
             "A case belongs to a group by the types and operators that its graph holds; the core is what bears no mark "
@@ -141,7 +162,8 @@ def reason(name: str, message: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    rows = run()
+    only = arguments[arguments.index("--only") + 1] if "--only" in arguments else None
+    rows = run(only)
     found = counts(rows)
     environment = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     failures = {name: {c: row[c] for c in COLUMNS if row[c] != "ok"} for name, row in rows.items()}

@@ -1,7 +1,9 @@
-"""Run ONNX's cases through the Keras importer; prints JSON, and keeps some .h5 files to be reloaded elsewhere.
+"""Run ONNX's cases through the Keras importer, as a model, as an .h5 file and as a SavedModel; prints JSON.
 
-A process of its own, so that torch and TensorFlow never meet:
-`python tests/importers/keras_suite.py [--h5 FOLDER] [--sample | --traps | NAME-PART ...]`.
+The files are opened by `keras_alone.py`, in a process that has TensorFlow, Keras and nothing of ours. A process of its
+own, so that torch and TensorFlow never meet:
+`python tests/importers/keras_suite.py [--sample | --traps | NAME-PART ...]`.
+Of the models of `--sample` and `--traps`, some become files; else all do.
 
 Inputs that a Keras model must know when it is
 built (shapes, axes, sizes of a split) are given to it as initializers, with the values that the case feeds.
@@ -11,7 +13,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import shutil
+import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,6 +31,8 @@ import onnx  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from keras import KerasTensor  # noqa: E402
 
 from exporters import onnx_to_keras  # noqa: E402
@@ -35,7 +43,10 @@ from tests.importers.cases import Case, selected  # noqa: E402
 from tests.importers.compare import as_array, difference  # noqa: E402
 
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None)
-H5_EVERY = 4  # each so many passing cases, one is written to be reloaded
+SAMPLED = 6  # of so many models of a sample, one becomes files
+TOGETHER = 60  # so many cases share a SavedModel and a turn of the other process
+FILES = ("h5", "savedmodel")
+NOT_BUILT = "not built, see the column model"
 # Weights that must be constants for the operator to be a layer
 WEIGHTS = {"LSTM": (1, 2, 3), "GRU": (1, 2, 3), "RNN": (1, 2, 3)}
 
@@ -81,42 +92,148 @@ def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
     return model, [i for i, name in enumerate(names) if name not in fixed]
 
 
-def result(case: Case, folder: Path | None, count: int) -> str:
-    try:
-        proto, kept = bound(case)
-        model = onnx_to_keras.build(proto)
-        for inputs, outputs in case.data:
-            given = [as_array(inputs[i]) for i in kept]
-            actual = model(given[0] if len(given) == 1 else given)
-            actual = list(actual) if isinstance(actual, list | tuple) else [actual]
-            arrays = [np.asarray(value) for value in actual]
-            found = difference(
-                arrays,
-                [value if isinstance(value, list) else as_array(value) for value in outputs],
-                case.rtol,
-                case.atol,
-            )
-            if found:
-                return found
-        storable = all(array.dtype.kind != "V" for array in [*given, *arrays])  # .npz has no bfloat16
-        if folder is not None and storable and count % H5_EVERY == 0:
-            hdf5.save(model, folder / f"{case.name}.h5")
-            np.savez(folder / f"{case.name}.npz", *given, **{f"out{i}": array for i, array in enumerate(arrays)})
-    except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        text = next((line for line in lines if "rror" in line), lines[0] if lines else "")
-        return f"{type(error).__name__}: {text.strip()[:400]}"
+def run(case: Case) -> tuple[Any, list[list[Any]], str]:
+    """The model, what it is fed with, and 'ok' or what is wrong with what it gives."""
+    proto, kept = bound(case)
+    model = onnx_to_keras.build(proto)
+    feedings = [[as_array(inputs[i]) for i in kept] for inputs, _ in case.data]
+    results = [as_list(model(feeding[0] if len(feeding) == 1 else feeding)) for feeding in feedings]
+    return model, feedings, compared(case, [[np.asarray(value) for value in result] for result in results])
+
+
+def as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def compared(case: Case, results: list[Any]) -> str:
+    """'ok' where each feeding gave the outputs that it must, else what is wrong."""
+    for actual, (_, outputs) in zip(results, case.data, strict=True):
+        wanted = [value if isinstance(value, list) else as_array(value) for value in outputs]
+        found = difference(actual, wanted, case.rtol, case.atol)
+        if found:
+            return found
     return "ok"
 
 
-def main(arguments: list[str]) -> None:
-    folder = Path(arguments[1]) if arguments[:1] == ["--h5"] else None
-    rows: dict[str, Any] = {}
+def attempt(function: Any, *arguments: Any) -> tuple[Any, str]:
+    """The result, or the error in one line."""
+    try:
+        return function(*arguments), "ok"
+    except Exception as error:  # noqa: BLE001 - every failure of a case is a row of the table
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        text = next((line for line in lines if "rror" in line), lines[0] if lines else "")
+        return None, f"{type(error).__name__}: {text.strip()[:400]}"
+
+
+def traced(model: Any) -> Any:
+    """The model as one function of `input_0`, `input_1` ..., which gives `output_0`, `output_1` ..."""
+    specs = {f"input_{i}": tf.TensorSpec(x.shape, x.dtype) for i, x in enumerate(model.inputs)}
+
+    def call(**feed: Any) -> dict[str, Any]:
+        given = [feed[name] for name in specs]
+        results = as_list(model(given[0] if len(given) == 1 else given, training=False))
+        return {f"output_{i}": value for i, value in enumerate(results)}
+
+    return tf.function(call, autograph=False).get_concrete_function(**specs)
+
+
+def save(functions: dict[str, Any], models: dict[str, Any], path: Path) -> None:
+    holder = tf.Module()
+    holder.captured = [weight.value for name in functions for weight in models[name].weights]
+    holder.resources = [value for function in functions.values() for value in function.graph.variables]
+    tf.saved_model.save(holder, str(path), signatures=functions)
+
+
+class Alone:
+    """The process that has TensorFlow alone; cases are handed to it by the dozen, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.models: dict[str, Any] = {}
+        self.functions: dict[str, Any] = {}
+        self.feedings: dict[str, Any] = {}
+        self.cases: dict[str, Case] = {}
+        self.process: subprocess.Popen[str] | None = None
+
+    def add(self, case: Case, model: Any, feedings: list[list[Any]]) -> dict[str, str]:
+        """Write the case's .h5 file, and trace the function that its SavedModel will hold; the errors, if any."""
+        self.models[case.name], self.feedings[case.name], self.cases[case.name] = model, feedings, case
+        _, stored = attempt(hdf5.save, model, self.folder / f"{case.name}.h5")
+        function, written = attempt(traced, model)
+        if function is not None:
+            self.functions[case.name] = function
+        found = {"h5": stored, "savedmodel": written}
+        return {column: error for column, error in found.items() if error != "ok"}
+
+    def outcomes(self) -> dict[str, dict[str, str]]:
+        """What the other process made of all cases added since the last time."""
+        _, together = attempt(save, self.functions, self.models, self.folder / "all.saved_model")
+        if together != "ok":  # then each for itself, to know which one it was
+            for name, function in self.functions.items():
+                attempt(save, {name: function}, self.models, self.folder / f"{name}.saved_model")
+        (self.folder / "feedings.pickle").write_bytes(pickle.dumps(self.feedings))
+        self._ask()
+        results = pickle.loads((self.folder / "results.pickle").read_bytes())
+        rows = {
+            name: {
+                c: found if isinstance(found, str) else compared(self.cases[name], found) for c, found in row.items()
+            }
+            for name, row in results.items()
+        }
+        for path in self.folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.models, self.functions, self.feedings, self.cases = {}, {}, {}, {}
+        keras.backend.clear_session()
+        return rows
+
+    def _ask(self) -> None:
+        if self.process is None:
+            command = [sys.executable, "-P", str(Path(__file__).with_name("keras_alone.py"))]
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=self.folder)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{self.folder}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == "done", f"it ended with {self.process.wait(timeout=60)}"
+
+    def close(self) -> None:
+        if self.process and self.process.stdin:
+            self.process.stdin.close()
+            self.process.wait(timeout=60)
+
+
+def results(cases: list[Case], folder: Path, stored: int) -> dict[str, dict[str, Any]]:
+    """Every case's outcomes; of those whose model is right, one of `stored` goes through both kinds of file."""
+    rows: dict[str, dict[str, Any]] = {}
     passed = 0
-    for case in selected(arguments[2:] if folder else arguments):
-        found = result(case, folder, passed)
-        passed += found == "ok"
-        rows[case.name] = {"model": found, "operators": sorted(case.operators)}
+    alone = Alone(folder)
+    for case in cases:
+        made, error = attempt(run, case)
+        rows[case.name] = {"model": made[2] if made else error, "operators": sorted(case.operators)}
+        if rows[case.name]["model"] != "ok":
+            rows[case.name] |= dict.fromkeys(FILES, NOT_BUILT) if stored == 1 else {}
+            continue
+        passed += 1
+        if passed % stored == 0:
+            rows[case.name] |= {"errors": alone.add(case, *made[:2])}
+        if len(alone.cases) == TOGETHER:
+            _note(rows, alone)
+    if alone.cases:
+        _note(rows, alone)
+    alone.close()
+    return rows
+
+
+def _note(rows: dict[str, dict[str, Any]], alone: Alone) -> None:
+    for name, row in alone.outcomes().items():
+        rows[name] |= row | rows[name].pop("errors")
+
+
+def main(arguments: list[str]) -> None:
+    stored = SAMPLED if {"--sample", "--traps"} & set(arguments) else 1
+    with tempfile.TemporaryDirectory() as folder:
+        rows = results(selected(arguments), Path(folder), stored)
     json.dump(rows, sys.stdout, indent=1)
 
 

@@ -34,6 +34,13 @@ def test_keras_is_right_or_says_that_it_cannot(name: str) -> None:
         assert outcome == "ok"
 
 
+@pytest.mark.parametrize("column", ["h5", "savedmodel"])
+def test_keras_files_are_right_where_keras_is_alone(column: str) -> None:
+    outcomes = {name: row[column] for name, row in rows("keras_suite.py").items() if column in row}
+    assert len(outcomes) > 30
+    assert {name: outcome for name, outcome in outcomes.items() if outcome != "ok"} == {}
+
+
 def test_what_is_refused_is_a_case() -> None:
     assert set(NAMES) >= traps.REFUSED_BY_KERAS
     assert len(NAMES) == len(set(NAMES))
