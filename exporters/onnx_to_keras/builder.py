@@ -114,8 +114,13 @@ class Builder:
         return Constant(np.array(item, np.bool_ if isinstance(item, bool) else np.int64), "constant", self.scope)
 
     def _input(self, value: ir.Value) -> KerasTensor:
-        if not isinstance(value.type, ir.TensorType) or value.dtype not in DTYPES or value.shape is None:
+        if not isinstance(value.type, ir.TensorType) or value.shape is None:
             raise InvalidGraph(f"input '{value.name}' is no tensor of a known rank", where=self.where)
+        if value.dtype not in DTYPES or value.dtype == ir.DataType.STRING:
+            kind = "no type" if value.dtype is None else value.dtype.name
+            raise UnsupportedOperator(
+                f"input '{value.name}' holds {kind}, of which Keras has no tensors", where=self.where, hint=KERAS.advice
+            )
         dtype = DTYPES[value.dtype]
         if self.dtype and dtype == "float32":
             dtype = self.dtype
@@ -127,7 +132,7 @@ class Builder:
     def _value(self, value: ir.Value) -> Any:
         if value not in self.values:
             assert value.const_value is not None
-            array = self.scope.array(np.asarray(value.const_value.numpy()))
+            array = self.scope.array(widened(np.asarray(value.const_value.numpy())))
             trained = array.dtype.kind == "f" and not value.meta.get(clean.CONSTANT)
             self.values[value] = Constant(array, value.name or "constant", self.scope, trained)
         return self.values[value]
@@ -305,6 +310,14 @@ class Builder:
         if kind not in DTYPES or kind == ir.DataType.STRING:
             raise UnsupportedOperator(f"tensors of type {kind.name} have no Keras form", hint=KERAS.advice)
         return self.scope.float_dtype(DTYPES[kind])
+
+
+def widened(array: Any) -> Any:
+    """Numbers of four bits and the like, which Keras does not have, in the next type that holds them all."""
+    name = array.dtype.name
+    if name.startswith(("int", "uint")) and name.strip("uint") in ("2", "4"):
+        return array.astype("int8" if name.startswith("int") else "uint8")
+    return array.astype(np.float32) if name.startswith(("float4", "float6", "float8")) else array
 
 
 def _turned(held: KerasTensor, own: Order, wanted: Order) -> KerasTensor:

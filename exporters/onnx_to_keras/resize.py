@@ -6,7 +6,7 @@ Where a size is known only when the model runs, the places and weights are worke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,15 @@ from toolkit.errors import UnsupportedOperator
 
 @dataclass(frozen=True)
 class Axis:
-    """How one axis is resized: `place` is where it is held, `scale` may be a tensor, as the sizes may."""
+    """How one axis is resized: `place` is where it is held, `scale` may be a tensor, as the sizes may.
+
+    `wanted` is the length before it is rounded down: what ONNX calls the resized length, in formulas and in cases.
+    """
 
     place: int
     size: Length
     length: Length
+    wanted: Any
     scale: Any
     start: float = 0.0  # the region of interest, for tf_crop_and_resize
     end: float = 1.0
@@ -45,33 +49,37 @@ class Method:
 
 def coordinates(x: Any, size: Any, length: Any, axis: Axis, mode: str) -> Any:
     """Where results `x` = 0, 1, 2 ... lie in the axis, by ONNX's transformation mode; numbers or tensors alike."""
-    scale, alone = axis.scale, isinstance(length, int) and length == 1
+    scale, wanted = axis.scale, axis.wanted
+    known = isinstance(wanted, float)
+    alone = known and wanted == 1.0
     half = (x + 0.5) / scale
-    steps = (length - 1) if isinstance(length, int) else ops.maximum(length - 1, 1)
+    steps = wanted - 1.0 if known else ops.where(ops.equal(wanted, 1.0), ops.ones_like(wanted), wanted - 1.0)
     table = {
         "half_pixel": lambda: half - 0.5,
-        "pytorch_half_pixel": lambda: x * 0 if alone else _unless_alone(half - 0.5, x * 0, length),
+        "pytorch_half_pixel": lambda: x * 0 if known and wanted <= 1.0 else _unless_alone(half - 0.5, x * 0, wanted),
         "asymmetric": lambda: x / scale,
         "align_corners": lambda: x * 0 if alone else x * ((size - 1) / steps),
         "tf_half_pixel_for_nn": lambda: half,
         "half_pixel_symmetric": lambda: half - 0.5 + size / 2 * (1 - length / (scale * size)),
-        "tf_crop_and_resize": lambda: _cropped(x, size, length, steps, axis, alone),
+        "tf_crop_and_resize": lambda: _cropped(x, size, steps, axis, alone),
     }
     if mode not in table:
         raise UnsupportedOperator(f"Resize with coordinate_transformation_mode '{mode}' has no Keras form")
     return table[mode]()
 
 
-def _unless_alone(several: Any, alone: Any, length: Any) -> Any:
+def _unless_alone(several: Any, alone: Any, wanted: Any) -> Any:
     """The first, but the second where the length, known only when the model runs, is 1."""
-    return several if isinstance(length, int) else ops.where(length > 1, several, alone)
+    return several if isinstance(wanted, float) else ops.where(wanted > 1.0, several, alone)
 
 
-def _cropped(x: Any, size: Any, length: Any, steps: Any, axis: Axis, alone: bool) -> Any:
+def _cropped(x: Any, size: Any, steps: Any, axis: Axis, alone: bool) -> Any:
     middle = x * 0 + 0.5 * (axis.start + axis.end) * (size - 1)
     if alone:
         return middle
-    return _unless_alone(x * ((axis.end - axis.start) * (size - 1) / steps) + axis.start * (size - 1), middle, length)
+    return _unless_alone(
+        x * ((axis.end - axis.start) * (size - 1) / steps) + axis.start * (size - 1), middle, axis.wanted
+    )
 
 
 # Both NumPy and keras.ops have these functions.
@@ -172,17 +180,28 @@ def _axes(
     starts, ends = (roi[: len(named)], roi[len(named) :]) if roi else ([0.0] * len(named), [1.0] * len(named))
     if sizes:
         ratios = [_ratio(wanted, size) for wanted, size in zip(sizes, own, strict=True)]
-        lengths = list(sizes)
+        lengths, exact = list(sizes), [_number(wanted) for wanted in sizes]
         if policy != "stretch":
             common = _common(ratios, policy)
             ratios = [common] * len(ratios)
-            lengths = [_rounded(size, common) for size in own]
+            exact = [common * _number(size) for size in own]
+            lengths = [_floor(value + 0.5) for value in exact]
     else:
         ratios = list(scales or [1.0] * len(named))
-        spans = [end - start for start, end in zip(starts, ends, strict=True)]
-        lengths = [_scaled(size, ratio * span) for size, ratio, span in zip(own, ratios, spans, strict=True)]
-    rows = zip(held, own, lengths, ratios, starts, ends, strict=True)
+        spans = [ratio * (end - start) for ratio, start, end in zip(ratios, starts, ends, strict=True)]
+        exact = [_number(size) * span for size, span in zip(own, spans, strict=True)]
+        lengths = [size if span == 1.0 else _floor(value) for size, span, value in zip(own, spans, exact, strict=True)]
+    rows = zip(held, own, lengths, exact, ratios, starts, ends, strict=True)
     return [Axis(*row) for row in rows]
+
+
+def _number(size: Length) -> Any:
+    """A size as a float, or as a float64 tensor."""
+    return float(size) if isinstance(size, int) else ops.cast(size.as_tensor(), "float64")
+
+
+def _floor(value: Any) -> Length:
+    return math.floor(value) if isinstance(value, float) else Unknown(lambda: ops.cast(ops.floor(value), "int64"))
 
 
 def _ratio(wanted: Length, size: Length) -> Any:
@@ -190,10 +209,7 @@ def _ratio(wanted: Length, size: Length) -> Any:
         return 1.0
     if isinstance(wanted, int) and isinstance(size, int):
         return wanted / size
-    numbers = [
-        float(value) if isinstance(value, int) else ops.cast(value.as_tensor(), "float64") for value in (wanted, size)
-    ]
-    return ops.divide(*numbers)
+    return ops.divide(_number(wanted), _number(size))
 
 
 def _common(ratios: list[Any], policy: str) -> Any:
@@ -206,21 +222,6 @@ def _common(ratios: list[Any], policy: str) -> Any:
     for ratio in (*others, *known):
         result = pick(result, ratio)
     return result
-
-
-def _rounded(size: Length, ratio: Any) -> Length:
-    if isinstance(size, int) and isinstance(ratio, float):
-        return math.floor(ratio * size + 0.5)
-    whole = float(size) if isinstance(size, int) else ops.cast(size.as_tensor(), "float64")
-    return Unknown(lambda: ops.cast(ops.floor(ratio * whole + 0.5), "int64"))
-
-
-def _scaled(size: Length, factor: float) -> Length:
-    if isinstance(size, int):
-        return math.floor(size * factor)
-    if factor == int(factor):
-        return size if factor == 1 else Unknown(lambda: ops.multiply(size.as_tensor(), int(factor)))
-    return Unknown(lambda: ops.cast(ops.floor(ops.multiply(ops.cast(size.as_tensor(), "float64"), factor)), "int64"))
 
 
 def _resized(x: KerasTensor, axis: Axis, at: Any, method: Method, scope: Scope | None) -> KerasTensor:
@@ -304,7 +305,8 @@ def _repeats(axis: Axis, method: Method) -> bool:
         return False
     times = int(axis.scale)
     for size in (5, 8):
-        at = coordinates(np.arange(size * times, dtype=np.float64), size, size * times, axis, method.coordinates)
+        tried = replace(axis, wanted=float(size * times))
+        at = coordinates(np.arange(size * times, dtype=np.float64), size, size * times, tried, method.coordinates)
         index = np.clip(NEAREST[method.nearest](at, np), 0, size - 1).astype(int)
         if not (index == np.repeat(np.arange(size), times)).all():
             return False

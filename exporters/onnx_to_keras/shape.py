@@ -70,8 +70,43 @@ def reshaped(
         return x
     if len(open_places) == 2 and open_places[0] == 0 and source and wanted[0] == source[0] and 0 not in target:
         return keras.layers.Reshape(target[1:], dtype=x.dtype)(x)
+    pivot = _pivot(wanted, source)
+    if pivot is not None:
+        return _around(x, *pivot, wanted)
     assert scope is not None
     return _picked(x, _meant(wanted, source, allowzero, scope), scope)
+
+
+def _pivot(wanted: list[Length], source: list[Length]) -> tuple[int, int] | None:
+    """An open axis that stays as it is, by its place in the source and in the result, if all else can be reshaped
+    around it: as many elements lie behind it on both sides, and at most one other size is open.
+    """
+    for here, size in enumerate(source):
+        for there, other in enumerate(wanted):
+            if not isinstance(size, Size) or size != other:
+                continue
+            rest = [s for i, s in enumerate(wanted) if i != there]
+            opened = [s for s in rest if not isinstance(s, int) or s == -1]
+            if len(opened) <= 1 and _matches(source[here + 1 :], wanted[there + 1 :]) and 0 not in rest:
+                return here, there
+    return None
+
+
+def _matches(source: list[Length], wanted: list[Length]) -> bool:
+    """Whether both have as many elements: the same open sizes, and numbers of one product."""
+    opened = [sorted(_mark(s) for s in sizes if not isinstance(s, int)) for sizes in (source, wanted)]
+    if -1 in wanted or opened[0] != opened[1]:
+        return False
+    return _product([s for s in source if isinstance(s, int)]) == _product([s for s in wanted if isinstance(s, int)])
+
+
+def _around(x: KerasTensor, here: int, there: int, wanted: list[Length]) -> KerasTensor:
+    """All axes but one reshaped: that one goes first, where Keras keeps it, and then to its new place."""
+    rest = [size for axis, size in enumerate(wanted) if axis != there]
+    target = [size if isinstance(size, int) else -1 for size in rest]
+    first = x if here == 0 else ops.moveaxis(x, here, 0)
+    shaped = keras.layers.Reshape(target, dtype=x.dtype)(first)
+    return shaped if there == 0 else ops.moveaxis(shaped, 0, there)
 
 
 def _meant(wanted: list[Length], source: list[Length], allowzero: bool, scope: Scope) -> list[Length]:
