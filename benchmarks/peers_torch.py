@@ -1,6 +1,6 @@
 """ONNX's own backend cases through our importer, its peers, ONNX Runtime and onnx.reference, by the same rules.
 
-python benchmarks/peers_torch.py [--fresh]     (the interpreter that has the peers: `make peers-torch`)
+python benchmarks/peers_torch.py [--fresh] [COLUMN ...]     (the interpreter that has the peers: `make peers-torch`)
 
 Every output of every case with its dtype, its shape and, within the case's own tolerance, its values; for the PyTorch
 converters as a module, and as TorchScript saved and reloaded. Each converter has a process of its own, which is started
@@ -174,7 +174,7 @@ def complete(column: str, cases: list[Case]) -> list[dict[str, str]]:
 
 
 def table(cases: list[Case], found: dict[str, list[dict[str, str]]]) -> tuple[list[str], dict[str, Any]]:
-    heads = [f"{name}, {form}" if form != "run" else name for name in COLUMNS for form in FORMS[name]]
+    heads = [f"{name}, {form}" if form != "run" else name for name in found for form in FORMS[name]]
     lines = ["| Group | Cases | " + " | ".join(heads) + " |", "|---|---:|" + "---:|" * len(heads)]
     counts: dict[str, Any] = {}
     for group in (*groups.GROUPS, "all"):
@@ -182,7 +182,7 @@ def table(cases: list[Case], found: dict[str, list[dict[str, str]]]) -> tuple[li
         if places:
             right = {
                 f"{name} {form}": sum(found[name][index][form] == "ok" for index in places)
-                for name in COLUMNS
+                for name in found
                 for form in FORMS[name]
             }
             counts[group] = {"cases": len(places)} | right
@@ -203,10 +203,11 @@ def main() -> None:
         for file in ROWS.glob("*.jsonl"):
             file.unlink()
     cases = all_cases()
-    found = {column: complete(column, cases) for column in COLUMNS}
+    wanted = [column for column in COLUMNS if column in sys.argv] or list(COLUMNS)
+    found = {column: complete(column, cases) for column in wanted}
     lines, counts = table(cases, found)
     packages = ("torch", "onnx", "onnx2torch", "onnx2pytorch", "onnx2fx", "onnxruntime-gpu")
-    versions = {name: _version(name) for name in packages}
+    versions = {name: _version(name) for name in packages if name != "onnx2fx" or name in found}
     failures = {
         column: {row["name"]: {form: row[form] for form in FORMS[column] if row[form] != "ok"} for row in found[column]}
         for column in ("model-toolkit",)
