@@ -299,6 +299,9 @@ class Builder:
             found["scope"] = self.scope
         if "builder" in row.parameters:
             found["builder"] = self
+        if "result_names" in row.parameters:
+            shape = node.outputs[0].shape
+            found["result_names"] = None if shape is None else [getattr(dim, "value", dim) for dim in shape]
         if "source_shape" in row.parameters:
             first = node.inputs[0]
             assert first is not None, "a shape is reshaped: there is an input"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -38,10 +39,12 @@ def reshape(
     shape: list[Length],
     allowzero: int = 0,
     source_shape: list[Length] | None = None,
+    result_names: list[Any] | None = None,
     scope: Scope | None = None,
 ) -> KerasTensor:
     """ONNX Reshape: 0 keeps the source's size at that place, unless `allowzero`."""
     source = source_shape or []
+    shape = _recognised(shape, source, result_names or [])
     wanted = [
         source[axis] if _is(size, 0) and not allowzero and axis < len(source) else size
         for axis, size in enumerate(shape)
@@ -54,7 +57,18 @@ def reshape_1(
     data: Operand, shape: list[int], source_shape: list[Length] | None = None, scope: Scope | None = None
 ) -> KerasTensor:
     """ONNX Reshape up to opset 4, whose shape is an attribute."""
-    return reshape(data, list(shape), 0, source_shape, scope)
+    return reshape(data, list(shape), 0, source_shape, scope=scope)
+
+
+def _recognised(shape: list[Length], source: list[Length], names: list[Any]) -> list[Length]:
+    """`shape` with what was computed replaced by the source's size of the same name, where the graph names both."""
+    known = {size.symbol: size for size in source if isinstance(size, Size) and size.factor == 1}
+    if len(names) != len(shape):
+        return shape
+    return [
+        known[name] if isinstance(size, Unknown) and name in known else size
+        for size, name in zip(shape, names, strict=True)
+    ]
 
 
 def reshaped(
@@ -70,11 +84,56 @@ def reshaped(
         return x
     if len(open_places) == 2 and open_places[0] == 0 and source and wanted[0] == source[0] and 0 not in target:
         return keras.layers.Reshape(target[1:], dtype=x.dtype)(x)
+    change = _change(wanted, source)
+    if change is not None:
+        return _regrouped(x, *change)
     pivot = _pivot(wanted, source)
     if pivot is not None:
         return _around(x, *pivot, wanted)
     assert scope is not None
     return _picked(x, _meant(wanted, source, allowzero, scope), scope)
+
+
+MOST = 16  # pieces that an axis is cut into, or put together from
+
+
+def _change(wanted: list[Length], source: list[Length]) -> tuple[int, list[int], list[int]] | None:
+    """Where sizes differ, if one axis is split in two there, or two are merged, and all others stay as they are:
+    the place, the old sizes and the new ones.
+    """
+    front = 0
+    while front < min(len(wanted), len(source)) and wanted[front] == source[front]:
+        front += 1
+    back = 0
+    while back < min(len(wanted), len(source)) - front and wanted[-1 - back] == source[-1 - back]:
+        back += 1
+    old, new = source[front : len(source) - back], wanted[front : len(wanted) - back]
+    numbers = [size for size in (*old, *new) if isinstance(size, int) and size > 0]
+    if len(numbers) != 3 or len(old) + len(new) != 3 or not old or not new:
+        return None
+    before, after = numbers[: len(old)], numbers[len(old) :]
+    pieces = after[0] if len(after) == 2 else min(before)
+    return (front, before, after) if math.prod(before) == math.prod(after) and pieces <= MOST else None
+
+
+def _regrouped(x: KerasTensor, axis: int, old: list[int], new: list[int]) -> KerasTensor:
+    """`x` with one axis split in two, or two merged, piece by piece: whatever the sizes of the others are."""
+    if len(new) == 2:
+        return ops.stack([_range(x, axis, i * new[1], (i + 1) * new[1]) for i in range(new[0])], axis)
+    outer, inner = old
+    if outer <= inner:
+        return ops.concatenate([_at(x, axis, i) for i in range(outer)], axis)
+    # fewer pieces the other way around, of which the order is then put right
+    joined = ops.concatenate([_at(x, axis + 1, i) for i in range(inner)], axis)
+    return ops.take(joined, np.arange(outer * inner).reshape(inner, outer).T.reshape(-1).tolist(), axis)
+
+
+def _range(x: KerasTensor, axis: int, start: int, end: int) -> KerasTensor:
+    return x[tuple(slice(start, end) if i == axis else slice(None) for i in range(len(x.shape)))]
+
+
+def _at(x: KerasTensor, axis: int, index: int) -> KerasTensor:
+    return x[tuple(index if i == axis else slice(None) for i in range(len(x.shape)))]
 
 
 def _pivot(wanted: list[Length], source: list[Length]) -> tuple[int, int] | None:

@@ -23,7 +23,18 @@ from exporters.graph.operator_table import FUSED, Operator, OperatorTable
 
 # What a builder adds of its own: numbers of outputs and of carried values, the module's mode, the input's shape,
 # and a bias found behind.
-OURS = {"outputs", "training", "carried", "nothing", "sequences", "source_shape", "bias", "scope", "builder"}
+OURS = {
+    "outputs",
+    "training",
+    "carried",
+    "nothing",
+    "sequences",
+    "source_shape",
+    "bias",
+    "scope",
+    "builder",
+    "result_names",
+}
 LEGACY = {"consumed_inputs"}
 EARLY = {"LayerNormalization", "SimplifiedLayerNormalization"}
 DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype", "output_datatype"}

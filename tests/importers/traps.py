@@ -892,6 +892,19 @@ def free_sizes() -> list[Trap]:
             weights={"split": I([0, -1, 3, 4]), "at": I([2]), "minus": I([-1]), "last": I([4])},
         ),
         Trap(
+            "channels_shuffled_in_an_image_of_free_size",
+            [
+                node("Shape", ["x"], ["shape"]), node("Slice", ["shape", "two", "four", "zero"], ["hw"]),
+                node("Slice", ["shape", "zero", "one", "zero"], ["n"]),
+                node("Concat", ["n", "groups", "hw"], ["apart"], axis=0), node("Reshape", ["x", "apart"], ["a"]),
+                node("Transpose", ["a"], ["b"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["b", "shape"], ["c"]),
+                node("Reshape", ["c", "apart"], ["d"]), node("Reshape", ["d", "shape"], ["e"]),
+                node("Add", ["c", "e"], ["y"]),
+            ],
+            [{"x": f(1, 6, 3, 4)}, {"x": f(2, 6, 5, 2)}],
+            weights={"one": I([1]), "groups": I([2, 3]), **numbers},
+        ),
+        Trap(
             "reshape_one_open_axis_into_two",
             [
                 node("Reshape", ["x", "flat"], ["rows"]), node("Mul", ["rows", "factor"], ["scaled"]),
