@@ -398,9 +398,8 @@ def test_a_batch_normalization_is_one_operator_without_transpositions(exported: 
 
 
 def test_a_padded_maximum_is_out_of_reach_of_pad_fusion(exported: Exporter) -> None:
-    operators = exported["padded_maximum"].operators
-    assert "Pad" not in operators
-    assert {"MaxPool", "Max"} <= operators
+    """That it predicts the same is asked of every model above; here, that the fusion would find what it looks for."""
+    assert {"Pad", "MaxPool"} <= exported["padded_maximum"].operators
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ Rewrite = Callable[[Any, Any], None]
 
 def rewriters() -> list[Callable[[Any, Any], Any]]:
     """The rewrites as tf2onnx takes them."""
-    return [_adapted(rewrite) for rewrite in (_known_rank, _batch_normalization, _padded_max_pool)]
+    return [_adapted(rewrite) for rewrite in (_known_rank, _batch_normalization)]
 
 
 def _adapted(rewrite: Rewrite) -> Callable[[Any, Any], Any]:
@@ -138,48 +138,3 @@ def _is_vector(graph: Any, name: str) -> bool:
 def _is_scalar(graph: Any, name: str) -> bool:
     node = graph.get_node_by_output(name)
     return node is not None and node.is_const() and _value(graph, name).size == 1
-
-
-def _padded_max_pool(graph: Any, node: Any) -> None:
-    """Zeros around a maximum: pad with what never wins, then let the border be no less than zero.
-
-    ONNX Runtime (1.31 and before) fuses a Pad into the MaxPool that follows, and forgets that it padded with zeros.
-    """
-    pad = _source(graph, _unwrapped(graph, node.input[0])) if node.type == "MaxPool" else None
-    if pad is None or not _is_zero_pad(graph, pad) or node.get_attr("padding").s != b"VALID":
-        return
-    pads = _value(graph, _unwrapped(graph, pad.input[1]))
-    shape, output = graph.get_shape(pad.input[0]), graph.get_shape(node.output[0])
-    if len(shape) != 4 or pads[[0, 3]].any() or min(shape[1:3]) < 1 or node.get_attr("data_format").s != b"NHWC":
-        return
-    sizes, strides = (list(node.get_attr(name).ints)[1:3] for name in ("ksize", "strides"))
-    if (pads[1:3] >= np.array(sizes)[:, None]).any():
-        return  # a window that lies in the padding alone, which ONNX does not allow
-    rows, columns = (
-        _touching(shape[axis + 1], pads[axis + 1], sizes[axis], strides[axis], output[axis + 1]) for axis in (0, 1)
-    )
-    border = np.where(rows[:, None] | columns[None, :], np.float32(0), np.float32(-np.inf))[None, :, :, None]
-    node.set_attr("padding", "EXPLICIT")
-    node.set_attr("explicit_paddings", pads.reshape(-1).tolist())
-    graph.replace_input(node, node.input[0], pad.input[0], 0)
-    floor = graph.make_const(f"{node.name}/border", border).output[0]
-    least = graph.insert_new_node_on_output("Maximum", node.output[0], name=f"{node.name}/with_zeros")
-    graph.replace_inputs(least, [node.output[0], floor])
-    least.skip_conversion = False
-    graph.copy_shape(node.output[0], least.output[0])
-    graph.copy_dtype(node.output[0], least.output[0])
-
-
-def _is_zero_pad(graph: Any, node: Any) -> bool:
-    if node.type not in ("Pad", "PadV2") or not _source(graph, _unwrapped(graph, node.input[1])).is_const():
-        return False
-    value = _unwrapped(graph, node.input[2]) if len(node.input) > 2 else None
-    is_float = graph.get_dtype(node.input[0]) == 1
-    return is_float and (value is None or (_is_scalar(graph, value) and float(_value(graph, value)) == 0))
-
-
-def _touching(size: int, pads: Array, window: int, stride: int, count: int) -> Array:
-    """Which of `count` windows along one axis reach into the padding."""
-    starts = np.arange(count) * stride - pads[0]
-    touching: Array = (starts < 0) | (starts + window > size)
-    return touching
