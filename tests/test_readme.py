@@ -62,7 +62,7 @@ def test_the_python_example_works(folder: Path) -> None:
 def test_the_test_of_the_example_passes(folder: Path) -> None:
     _, code = blocks("python")
     (folder / "test_example.py").write_text(code)
-    done = run([sys.executable, "-m", "pytest", "-q", "-p", "toolkit.pytest_plugin", "-p", "no:cacheprovider"], folder)
+    done = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 

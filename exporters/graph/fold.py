@@ -40,7 +40,8 @@ def fold(model: ir.Model) -> None:
 def _result(node: ir.Node, opset: int) -> Any:
     if node.op_type == "Shape":
         return _static_shape(node)
-    if node.op_type != "Cast" and any(value is not None and value.dtype in _FLOATS for value in node.inputs):
+    reads_floats = any(value is not None and value.dtype in _FLOATS for value in node.inputs)
+    if reads_floats and node.op_type != "Cast" and not _moves_written(node):
         return None  # weights are not even read: they may be large, and lie in files of their own
     inputs = [_known(value) for value in node.inputs]
     if any(known is None and value is not None for known, value in zip(inputs, node.inputs, strict=True)):

@@ -281,5 +281,5 @@ def test_what_no_table_knows_is_said(tmp_path: Path) -> None:
         onnx_to_torch.build(tmp_path / "net.onnx")
     assert str(raised.value) == (
         "UnsupportedOperator: net.onnx, node 'odd': com.example.Fancy (opset 1) has no PyTorch form.\n"
-        "  The file itself runs in ONNX Runtime: toolkit predict takes the .onnx as it is."
+        "  'com.example' is no domain of ONNX or ONNX Runtime: write its operators as functions inside the model."
     )
