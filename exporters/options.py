@@ -18,10 +18,13 @@ class ExportOptions:
         opset: the ONNX operator set of what is written, and of the hub on the way to the other formats.
         optimize: whether a file that is rebuilt from ONNX is made for speed: normalisations folded into the weights
             before them, weights stored in the order that the runtime likes. Without it they keep the source's bits.
+        source_lines: whether an ONNX graph says of each operator which line of the source it comes from. These are
+            paths of this machine: they stay out of a file that goes elsewhere.
     """
 
     opset: int = DEFAULT_OPSET
     optimize: bool = True
+    source_lines: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

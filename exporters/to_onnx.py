@@ -192,6 +192,8 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     graph = _raised(graph, options.opset)
     _forget_unused_domains(graph)
     pad_guard.guard(graph)
+    if not options.source_lines:
+        _forget_lines(graph)
     interface.finish(graph, model.signature, model.contract)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
@@ -199,6 +201,12 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
         ir.external_data.load_to_model(graph)  # a source may keep even small weights outside
     ir.save(graph, path, external_data=external)
     _check(path)
+
+
+def _forget_lines(graph: Any) -> None:
+    """Remove the stack traces that PyTorch's exporter leaves: they hold paths of the machine that it ran on."""
+    for node in graph.graph.all_nodes():
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)
 
 
 def _forget_unused_domains(graph: Any) -> None:

@@ -139,3 +139,8 @@ def test_the_hook_of_pre_commit_gets_manifests_and_takes_less_than_a_second(bund
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1
+
+
+def test_nothing_of_the_machine_that_exported_it_is_in_a_bundle():
+    for path in (RELEASED / "schema-1").iterdir():
+        assert b"site-packages" not in path.read_bytes(), path.name

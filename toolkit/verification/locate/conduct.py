@@ -121,7 +121,12 @@ def _written(side: Side, scratch: Path, name: str, reasons: list[str]) -> Iterat
     handle = {"handle": side.handle, "to": "onnx"}
     for number, strategy in enumerate(side.worker.call(f"{_EXPORT}:strategies", handle)):
         path = scratch / f"{name}-{number}.onnx"
-        params = {**handle, "strategy": strategy, "path": str(path), "options": ExportOptions().to_json()}
+        params = {
+            **handle,
+            "strategy": strategy,
+            "path": str(path),
+            "options": ExportOptions(source_lines=True).to_json(),
+        }
         done = side.worker.call(f"{_EXPORT}:write", params)
         if done["written"]:
             yield path
