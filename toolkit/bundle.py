@@ -254,7 +254,8 @@ def _complete(
     from toolkit.report import html
 
     description = {"seed": subject.plan.seed, "runtime": side.runtime, "accuracy": found.reference.accuracy}
-    recorded = golden.Golden(subject.answers.batches, subject.answers.source, subject.answers.truth, description)
+    answers = subject.answers
+    recorded = golden.Golden(answers.batches, answers.source, answers.truth, description, answers.conditions)
     golden.save(folder / golden.NAME, recorded)
     (folder / REPORT).write_text(report.dumps(found.to_json()) + "\n", encoding="utf-8")
     (folder / PAGE).write_text(html.render(found), encoding="utf-8")

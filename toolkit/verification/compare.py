@@ -72,11 +72,16 @@ class Measured:
 
 
 def measure(
-    truth: Sequence[Array], source: Sequence[Array], export: Sequence[Array], kinds: Sequence[str] | None = None
+    truth: Sequence[Array],
+    source: Sequence[Array],
+    export: Sequence[Array],
+    kinds: Sequence[str] | None = None,
+    condition: Array | None = None,
 ) -> Measured:
     """R for every input and pooled. All three hold one flat array per input, of equal sizes.
 
-    `kinds` says how each input was made; inputs of a kind share their typical noise.
+    `kinds` says how each input was made; inputs of a kind share their typical noise. `condition` says how far each
+    input's own rounding moves the truth, relative to the output's size: the least that its noise is taken for.
     """
     error, noise, floor, size = (np.zeros(len(truth)) for _ in range(4))
     for index, (t, s, e) in enumerate(zip(truth, source, export, strict=True)):
@@ -91,6 +96,8 @@ def measure(
     scale[scale == 0] = 1.0  # an output that is empty for this input: nothing can be wrong with it
     own = np.maximum(noise, floor) / scale
     expected = np.maximum(own, _typical(own, kinds))
+    if condition is not None:
+        expected = np.maximum(expected, condition)
     ratios = np.divide(error / scale, expected, out=np.zeros(len(error)), where=error != 0)
     return Measured(
         ratios=ratios,
@@ -140,15 +147,18 @@ def describe(
     source: Sequence[Array],
     export: Sequence[Array],
     kinds: Sequence[str] | None = None,
+    condition: Array | None = None,
 ) -> tuple[OutputComparison, Measured | None]:
-    """Everything that is reported of one output. Arrays and `kinds` come by batch; `check_structure` has passed."""
+    """Everything that is reported of one output. Arrays and `kinds` come by batch, `condition` by input;
+    `check_structure` has passed.
+    """
     t, s, e = (rows_of(spec, arrays) for arrays in (truth, source, export))
     by_row = (
         [kind for kind, array in zip(kinds, source, strict=True) for _ in rows_of(spec, [array])] if kinds else None
     )
     identical = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(s, e, strict=True))
     is_float = s[0].dtype.kind == "f"
-    measured = measure(t, s, e, by_row) if is_float else None
+    measured = measure(t, s, e, by_row, condition) if is_float else None
     agree, ties = _classes(spec, t, s, e) if is_float else (None, 0)
     differences = _differences(s, e) if is_float or s[0].dtype.kind in "iub" else (float(not identical), 0.0, 0.0, 1.0)
     return (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Golden:
     source: Outputs
     truth: Outputs
     description: dict[str, Any]
+    conditions: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
 
 
 def save(path: Path, golden: Golden) -> None:
@@ -48,7 +49,11 @@ def save(path: Path, golden: Golden) -> None:
         tensors |= {name: np.ascontiguousarray(array) for name, array in named.items()}
         kept.append({"kind": batch.kind, "size": batch.size})
     # One note: safetensors writes several in no fixed order, and the same export would not give the same bytes.
-    notes = {"golden": json.dumps({"batches": kept, "description": golden.description})}
+    note: dict[str, Any] = {"batches": kept, "description": golden.description}
+    conditions = {i: golden.conditions[i] for i in sorted(golden.conditions) if i < len(kept)}
+    if conditions:
+        note["conditions"] = {i: {name: found.tolist() for name, found in c.items()} for i, c in conditions.items()}
+    notes = {"golden": json.dumps(note)}
     save_file(tensors, path, metadata=notes)
     path.chmod(0o666 & ~files.umask())  # it makes files that only their owner can read
 
@@ -67,7 +72,11 @@ def load(path: Path) -> Golden:
         ) from error
     try:
         note = json.loads(notes["golden"])
-        return _arranged(arrays, note["batches"], note["description"])
+        conditions = {
+            int(i): {name: np.array(found, np.float64) for name, found in each.items()}
+            for i, each in note.get("conditions", {}).items()
+        }
+        return replace(_arranged(arrays, note["batches"], note["description"]), conditions=conditions)
     except (TypeError, KeyError, ValueError) as error:
         raise BadInput(
             f"it does not say what is in it ({error!r})", where=str(path), hint="Copy or export the bundle again."

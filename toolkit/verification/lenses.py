@@ -22,6 +22,10 @@ SCALARS = 2e-7
 FOLDED = 2e-6
 
 
+# An input's noise may be some times the median by chance; above that it is the input's condition.
+_SPREAD = 8.0
+_LEAST_NOISE = 2.0**-24
+
 # Inputs that a float64 run is asked for, of every kind some: what differs in float64 differs on nearly all of them.
 INPUTS = 96
 
@@ -49,7 +53,7 @@ def _float64(side: Side, answers: Answers, noise: float, *, folded: bool) -> Len
         outputs = side.run_float64(answers.batches)
     except ToolkitError as error:
         return Lens("float64", None, None, f"not run: {error.found}")
-    difference = _difference(side, answers, outputs)
+    difference = _difference(side, answers, outputs, noise)
     exact = max(EXACT, _NOISE_IN_FLOAT64 * noise)
     if difference <= exact:
         return Lens("float64", True, difference, f"agrees to {difference:.1e}")
@@ -61,15 +65,21 @@ def _float64(side: Side, answers: Answers, noise: float, *, folded: bool) -> Len
     return Lens("float64", False, difference, f"in float64 the outputs differ by {difference:.1e} relative, {why}")
 
 
-def _difference(side: Side, answers: Answers, outputs: Outputs) -> float:
-    """The largest relative difference from the truth over all inputs and float outputs."""
+def _difference(side: Side, answers: Answers, outputs: Outputs, noise: float) -> float:
+    """The largest relative difference from the truth over all inputs and float outputs.
+
+    What a scalar's rounding does to an output grows with the condition of the input, as the source's own noise does:
+    on an input that is noisier than most, the difference is taken in proportion.
+    """
     worst = 0.0
+    usual = _SPREAD * max(noise, _LEAST_NOISE)
     for spec in side.signature.outputs:
         sides = ([batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs))
         rows = zip(*(compare.rows_of(spec, arrays) for arrays in sides), strict=True)
         for truth, source, export in rows:
             if source.dtype.kind == "f":
-                worst = max(worst, compare.relative_difference(truth, source, export))
+                amplified = max(1.0, compare.relative_difference(truth, source, source) / usual)  # finite: it is masked
+                worst = max(worst, compare.relative_difference(truth, source, export) / amplified)
             elif not np.array_equal(truth, export):
                 worst = max(worst, 1.0)
     return worst

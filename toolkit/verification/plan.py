@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,18 @@ class Batch:
     kind: str
     inputs: Mapping[str, Array]
     size: int
+
+    def nudged(self, generator: np.random.Generator) -> Batch:
+        """The same batch, every float moved up or down by 1 ULP."""
+        return replace(self, inputs={name: _nudged(array, generator) for name, array in self.inputs.items()})
+
+
+def _nudged(array: Array, generator: np.random.Generator) -> Array:
+    if array.dtype.kind != "f":
+        return array
+    towards = np.where(generator.integers(0, 2, array.shape), np.inf, -np.inf).astype(array.dtype)
+    moved: Array = np.nextafter(array, towards)
+    return moved
 
 
 @dataclass(frozen=True)

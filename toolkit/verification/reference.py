@@ -5,14 +5,14 @@ A reference answers with the source's outputs and the truth for the plan's batch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from toolkit.errors import ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
-from toolkit.signature import Signature
+from toolkit.signature import Signature, TensorSpec
 from toolkit.verification import compare
 from toolkit.verification.plan import Batch
 from toolkit.verification.report import Reference
@@ -32,7 +32,8 @@ class Doubt:
 @dataclass(frozen=True)
 class Answers:
     """The reference's outputs for some batches. `how` says what the truth is; in float64 it is exact enough to test
-    another float64 run against it.
+    another float64 run against it. `conditions` says, by the position of a batch and by output, how far each input's
+    rounding moves the truth, where that had to be known.
     """
 
     batches: tuple[Batch, ...]
@@ -42,6 +43,14 @@ class Answers:
     doubts: tuple[Doubt, ...] = ()
     in_float64: bool = True
     repeats: bool = True
+    conditions: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
+
+    def condition(self, spec: TensorSpec) -> Array:
+        """By input, how far its rounding moves this output relative to the output's size; 0 where it was not asked."""
+        counts = [len(compare.rows_of(spec, [batch[spec.name]])) for batch in self.source]
+        known = [self.conditions.get(index, {}).get(spec.name) for index in range(len(counts))]
+        parts = [np.zeros(n) if found is None else found for n, found in zip(counts, known, strict=True)]
+        return np.concatenate(parts)
 
     def extended(self, more: Answers) -> Answers:
         return replace(
@@ -56,9 +65,10 @@ class Answers:
     def sample(self, count: int) -> Answers:
         """Some of the batches: one of each kind, and then the first ones up to `count` inputs."""
         index = sample(self.batches, count)
-        chosen = ([each[i] for i in index] for each in (self.source, self.truth))
-        source, truth = chosen
-        return replace(self, batches=tuple(self.batches[i] for i in index), source=source, truth=truth)
+        source, truth = ([each[i] for i in index] for each in (self.source, self.truth))
+        batches = tuple(self.batches[i] for i in index)
+        conditions = {new: self.conditions[old] for new, old in enumerate(index) if old in self.conditions}
+        return replace(self, batches=batches, source=source, truth=truth, conditions=conditions)
 
 
 def sample(batches: Sequence[Batch], count: int) -> list[int]:
@@ -148,7 +158,7 @@ def _reduced(side: Side, batches: Sequence[Batch], source: Outputs, truth: Outpu
         if noise <= _REDUCED * precision:
             continue
         index = sample(batches, 1)
-        moved = side.run_float64([_nudged(batches[i]) for i in index])
+        moved = side.run_float64([batches[i].nudged(np.random.default_rng(0)) for i in index])
         condition, _ = _noise(spec.name, moved, [truth[i] for i in index])
         if noise > _CONDITION * condition:
             words = (
@@ -165,20 +175,6 @@ def _noise(name: str, outputs: Outputs, truth: Outputs) -> tuple[float, float]:
         return 0.0, 1.0
     errors = [compare.relative_difference(true, ours, ours) for ours, true in found]
     return float(np.median(errors)), float(np.finfo(found[0][0].dtype).eps)
-
-
-def _nudged(batch: Batch) -> Batch:
-    """The same batch, every float moved up or down by 1 ULP."""
-    generator = np.random.default_rng(0)
-    return replace(batch, inputs={name: _moved(array, generator) for name, array in batch.inputs.items()})
-
-
-def _moved(array: Array, generator: np.random.Generator) -> Array:
-    if array.dtype.kind != "f":
-        return array
-    towards = np.where(generator.integers(0, 2, array.shape), np.inf, -np.inf).astype(array.dtype)
-    moved: Array = np.nextafter(array, towards)
-    return moved
 
 
 def _equal(first: Outputs, second: Outputs) -> bool:

@@ -112,15 +112,15 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
     answers = subject.answers
     outputs = _run(side, answers.batches)
     _prove_device(side, row.device)
-    mismatches, compared = _compare(subject.signature, answers, outputs)
-    judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+    answers, mismatches, compared, judgement = _first_lens(subject, answers, outputs, settings)
     if judgement.doubtful:
         extra = subject.more(_MORE_INPUTS * settings.count, settings.seed + 1)
         if extra is not None:
-            answers = answers.extended(extra)
-            mismatches, compared = _compare(subject.signature, answers, [*outputs, *_run(side, extra.batches)])
-            judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+            outputs = [*outputs, *_run(side, extra.batches)]
+            answers, mismatches, compared, judgement = _first_lens(subject, answers.extended(extra), outputs, settings)
         judgement = judge.settled(judgement, tried_more=extra is not None)
+    if answers.conditions:
+        notes.append(_weighed(answers))
     seen: list[Lens] = []
     timed = found = None
     if not mismatches:
@@ -143,6 +143,28 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
         divergence=found,
         latency=timed,
         notes=tuple(notes),
+    )
+
+
+def _first_lens(
+    subject: Subject, answers: Answers, outputs: Outputs, settings: Settings
+) -> tuple[Answers, list[Mismatch], Compared, judge.Judgement]:
+    """Measure and judge; where a few inputs alone are beyond their limit, once more with their condition known."""
+    mismatches, compared = _compare(subject.signature, answers, outputs)
+    judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+    if judgement.verdict is Verdict.FAIL and not mismatches:
+        known, answers = answers, subject.weighed(answers, compared, settings.thresholds.limit)
+        if answers is not known:
+            mismatches, compared = _compare(subject.signature, answers, outputs)
+            judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
+    return answers, mismatches, compared, judgement
+
+
+def _weighed(answers: Answers) -> str:
+    largest = max(float(moves.max(initial=0.0)) for each in answers.conditions.values() for moves in each.values())
+    return (
+        f"a few inputs are ill-conditioned: moved by 1 ULP, they move the truth by up to {largest:.1e} of itself; "
+        "their noise is at least that"
     )
 
 
@@ -194,7 +216,8 @@ def _compare(signature: Signature, answers: Answers, outputs: Outputs) -> tuple[
         truth, source, export = (
             [batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs)
         )
-        compared.append(compare.describe(spec, truth, source, export, [batch.kind for batch in answers.batches]))
+        kinds = [batch.kind for batch in answers.batches]
+        compared.append(compare.describe(spec, truth, source, export, kinds, answers.condition(spec)))
     return mismatches, compared
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporters.sources.source import Source
 from toolkit import manifest
 from toolkit.signature import Signature
-from toolkit.verification import golden, plan, reference
+from toolkit.verification import condition, golden, plan, reference
+from toolkit.verification.compare import Measured
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Data, Plan
 from toolkit.verification.reference import Answers
-from toolkit.verification.report import Reference
+from toolkit.verification.report import OutputComparison, Reference
 from toolkit.verification.sides import Side, open_source
 from toolkit.verification.weights import Fingerprint
 from toolkit.worker.pool import WorkerPool
@@ -62,6 +63,18 @@ class Subject:
             self.extra = reference.ask(self.side, fresh.batches)
         return self.extra
 
+    def weighed(
+        self, answers: Answers, compared: Sequence[tuple[OutputComparison, Measured | None]], limit: float
+    ) -> Answers:
+        """The answers, with the condition of the inputs above `limit` where those are few; kept for the next rows."""
+        if self.side is None or not answers.in_float64 or answers.doubts:
+            return answers
+        beyond = condition.beyond(self.signature, answers.source, compared, limit)
+        found = condition.weigh(self.side, answers, beyond)
+        if answers is self.answers:
+            self.answers = found
+        return found
+
     @property
     def all_answers(self) -> Answers:
         return self.answers if self.extra is None else self.answers.extended(self.extra)
@@ -92,7 +105,7 @@ def from_bundle(folder: Path) -> Subject:
     """The golden data of a bundle as a reference; it was recorded when the source was there."""
     listed = manifest.check(folder)
     data = golden.load(folder / golden.NAME)
-    answers = Answers(data.batches, data.source, data.truth, "golden data of the export")
+    answers = Answers(data.batches, data.source, data.truth, "golden data of the export", conditions=data.conditions)
     made = Plan(data.batches, int(data.description.get("seed", 0)), None, ("inputs other than the golden ones",))
     described = Reference(
         str(folder), "bundle", str(data.description.get("runtime", "-")), "recorded", answers.how, True,
