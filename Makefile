@@ -50,9 +50,9 @@ applications: $(READY)  ## Keras' applications and small nets to ONNX and TorchS
 fuzz-onnx: $(READY)  ## thousands of damaged ONNX models: refused with a message or written, never a crash
 	$(BIN)/python benchmarks/fuzz_onnx.py
 
-bench-torchscript: .venv-native/.ready  ## TorchScript from ONNX against native PyTorch, scripted -> docs/torchscript-speed.md
-	.venv-native/bin/python benchmarks/torchscript_speed.py --threads 1
-	.venv-native/bin/python benchmarks/torchscript_speed.py --threads 2
+bench-torchscript: .venv-native/.ready  ## TorchScript against native PyTorch -> docs/torchscript-speed.md, docs/keras-speed.md
+	for threads in 1 2; do for bench in torchscript keras; do \
+	.venv-native/bin/python benchmarks/$${bench}_speed.py --threads $$threads || exit 1; done; done
 
 peers-torch: .venv-peers/.ready  ## ONNX's cases through ours, onnx2torch, onnx2pytorch, onnx2fx -> docs/peers-torch.md
 	.venv-peers/bin/python benchmarks/peers_torch.py

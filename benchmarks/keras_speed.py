@@ -1,0 +1,165 @@
+"""Keras' applications as TorchScript against the native PyTorch model of the same architecture, scripted.
+
+python benchmarks/keras_speed.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
+
+The application goes from Keras over ONNX to TorchScript in a process of its own, as `toolkit export` does it. The native
+model is torchvision's or timm's, with random weights: arithmetic of the same sizes, so that times compare and outputs
+do not (R of the applications is in docs/applications.md). Then both files run in turns, as in torchscript_speed.py.
+Writes benchmarks/results/keras_speed.json and docs/keras-speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+RESULTS = ROOT / "benchmarks" / "results" / "keras_speed.json"
+PAGE = ROOT / "docs" / "keras-speed.md"
+# Application -> the side of its images, and where the native model is. NASNetMobile has none: timm's NASNet is another
+# size of the family.
+MODELS: dict[str, tuple[int, str]] = {
+    "MobileNet": (224, "timm:mobilenetv1_100"),
+    "MobileNetV2": (224, "torchvision:mobilenet_v2"),
+    "MobileNetV3Small": (224, "torchvision:mobilenet_v3_small"),
+    "MobileNetV3Large": (224, "torchvision:mobilenet_v3_large"),
+    "EfficientNetB0": (224, "torchvision:efficientnet_b0"),
+    "EfficientNetV2B0": (224, "timm:tf_efficientnetv2_b0"),
+    "DenseNet121": (224, "torchvision:densenet121"),
+    "ResNet50": (224, "torchvision:resnet50"),
+    "ResNet50V2": (224, "timm:resnetv2_50"),
+    "InceptionV3": (299, "torchvision:inception_v3"),
+    "Xception": (299, "timm:legacy_xception"),
+    "ConvNeXtTiny": (224, "torchvision:convnext_tiny"),
+    "InceptionResNetV2": (299, "timm:inception_resnet_v2"),
+    "VGG16": (224, "torchvision:vgg16"),
+}
+INTRODUCTION = (
+    "Keras' applications, exported to TorchScript by the toolkit, against the native PyTorch model of the same "
+    "architecture (torchvision or timm), scripted: batch 1, both files in turns in one process. Below 1 the export is "
+    "faster. Each has its own framework's way of padding, preprocessing layers included; ResNet50's native model has "
+    "its strides moved to where Keras has them. First calls: the first three after loading."
+)
+HEAD = "| Application | native model | native ms | export ms | ratio (interval) | first calls native, s | export, s |"
+RULE = "|---|---|" + "---:|" * 5
+
+
+def native(name: str) -> Any:
+    """The native model with random weights, ready to be scripted."""
+    import torch
+
+    from benchmarks import torchvision_schemas  # noqa: F401 - before torchvision
+
+    package, _, model = MODELS[name][1].partition(":")
+    torch.manual_seed(0)
+    if package == "timm":
+        import timm
+
+        return timm.create_model(model, pretrained=False, scriptable=True).eval()
+    import torchvision
+
+    extra = {"init_weights": False} if name == "InceptionV3" else {}
+    built = getattr(torchvision.models, model)(weights=None, **extra).eval()
+    if name == "ResNet50":  # torchvision strides in the second convolution of a block, Keras as the paper in the first
+        for block in built.modules():
+            if isinstance(block, torchvision.models.resnet.Bottleneck):
+                block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    return built
+
+
+def write(name: str, path: Path) -> None:
+    """Export one application, in this process."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import keras_zoo
+
+    from exporters import to_onnx, to_torchscript
+    from exporters.options import ExportOptions
+    from exporters.sources import keras_model
+    from exporters.sources import source as sources
+
+    model = keras_zoo.built(name)
+    with keras_model.open_object(sources.resolve(model), "cpu", None, model) as runner:
+        onnx = path.with_suffix(".onnx")
+        to_onnx.strategies(runner)["tf2onnx"](runner, onnx, ExportOptions())
+        to_torchscript.from_onnx(onnx, path, runner.signature, runner.contract, ExportOptions())
+
+
+def measured(name: str, seconds: float) -> dict[str, Any]:
+    import torch
+
+    from benchmarks import torchscript_speed as speed
+
+    side = MODELS[name][0]
+    with tempfile.TemporaryDirectory() as text, torch.inference_mode():
+        folder = Path(text)
+        command = [sys.executable, str(Path(__file__)), "--write", name, str(folder / "ours.pt")]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        torch.jit.save(torch.jit.script(native(name)), folder / "native.pt")
+        files = {each: torch.jit.load(folder / f"{each}.pt").eval() for each in ("native", "ours")}
+        last = torch.randn(1, side, side, 3, generator=torch.Generator().manual_seed(1))
+        first = last.permute(0, 3, 1, 2).contiguous()
+        calls = {"native": lambda _: files["native"](first), "ours": lambda _: files["ours"](last)}
+        firsts = {each: speed.first_calls(call, None) for each, call in calls.items()}
+        sides = speed.times(calls["native"], calls["ours"], None, seconds)
+    low, high = speed.interval(*sides)
+    medians = [statistics.median(each) for each in sides]
+    return {"native_ms": 1e3 * medians[0], "ours_ms": 1e3 * medians[1], "ratio": medians[1] / medians[0], "low": low,
+            "high": high, "calls": len(sides[0]), "first_calls_s": firsts}  # fmt: skip
+
+
+def page(data: dict[str, Any]) -> str:
+    """The whole page, from the results file alone."""
+    parts = ["# Keras applications as TorchScript: how fast", "<!-- written by benchmarks/keras_speed.py: do not edit -->"]
+    parts.append(INTRODUCTION)
+    for threads, rows in sorted(data["threads"].items()):
+        mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
+        table = [HEAD, RULE]
+        for name, row in rows.items():
+            first = {side: " / ".join(f"{s:.2f}" for s in calls) for side, calls in row["first_calls_s"].items()}
+            table.append(
+                f"| {name} | {MODELS[name][1]} | {row['native_ms']:.1f} | {row['ours_ms']:.1f} | {row['ratio']:.2f} "
+                f"({row['low']:.2f} to {row['high']:.2f}) | {first['native']} | {first['ours']} |"
+            )
+        parts += [f"## Threads: {threads}", f"Geometric mean of the ratios: **{mean:.2f}**.", "\n".join(table)]
+    told = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
+    return "\n\n".join([*parts, f"Versions: {told}."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", default=list(MODELS))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each model")
+    parser.add_argument("--write", nargs=2, metavar=("MODEL", "FILE"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.write:
+        write(given.write[0], Path(given.write[1]))
+        return
+    import torch
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(given.threads)
+    data = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"threads": {}}
+    data["versions"] = {name: version(name) for name in ("torch", "torchvision", "timm", "keras", "tensorflow")}
+    rows = data["threads"].setdefault(str(given.threads), {})
+    for name in given.models:
+        rows[name] = measured(name, given.seconds)
+        print(name, f"ratio {rows[name]['ratio']:.3f}", flush=True)
+        data["threads"][str(given.threads)] = rows = {each: rows[each] for each in MODELS if each in rows}
+        RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        PAGE.write_text(page(data), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
