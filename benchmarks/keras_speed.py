@@ -2,10 +2,10 @@
 
 python benchmarks/keras_speed.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
 
-The application goes from Keras over ONNX to TorchScript in a process of its own, as `toolkit export` does it. The native
-model is torchvision's or timm's, with random weights: arithmetic of the same sizes, so that times compare and outputs
-do not (R of the applications is in docs/applications.md). Then both files run in turns, as in torchscript_speed.py.
-Writes benchmarks/results/keras_speed.json and docs/keras-speed.md.
+The application goes from Keras over ONNX to TorchScript in a process of its own, as `toolkit export` does it. The
+native model is torchvision's or timm's, with random weights: arithmetic of the same sizes, so that times compare and
+outputs do not (R of the applications is in docs/applications.md). Then both files run in turns, as in
+torchscript_speed.py. Writes benchmarks/results/keras_speed.json and docs/keras-speed.md.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def measured(name: str, seconds: float) -> dict[str, Any]:
 
 def page(data: dict[str, Any]) -> str:
     """The whole page, from the results file alone."""
-    parts = ["# Keras applications as TorchScript: how fast", "<!-- written by benchmarks/keras_speed.py: do not edit -->"]
-    parts.append(INTRODUCTION)
+    note = "<!-- written by benchmarks/keras_speed.py: do not edit -->"
+    parts = ["# Keras applications as TorchScript: how fast", note, INTRODUCTION]
     for threads, rows in sorted(data["threads"].items()):
         mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
         table = [HEAD, RULE]
