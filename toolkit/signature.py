@@ -30,6 +30,10 @@ _SIZE = re.compile(r"[1-9][0-9]{0,18}")
 _DIM = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:<=(?P<max>[1-9][0-9]{0,18}))?")
 
 
+def is_float(dtype: str) -> bool:
+    return dtype.startswith(("float", "bfloat"))
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """One named tensor: `shape` holds a size, or a symbol such as "batch" for a dimension that may vary."""
@@ -48,6 +52,10 @@ class TensorSpec:
 
     def __str__(self) -> str:
         return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
+
+    @property
+    def is_float(self) -> bool:
+        return is_float(self.dtype)
 
     def with_sizes(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The concrete shape once every symbol has a size."""

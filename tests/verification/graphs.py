@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tests.verification.variants import BITS, NOISE
+from tests.verification.variants.edits import BITS, NOISE
 from toolkit import metadata
 
 Edit = Callable[[ModelProto], None]

@@ -1,7 +1,8 @@
 """The models that the liars pretend to be: small, seeded, and made of what exporters get wrong.
 
-`dense`, `convolutional` and `recurrent` are factories. Any name in `liars.VARIANTS` is one too, as `dense__gelu_tanh`:
-the same model with that edit. Only workers import this module; it needs PyTorch.
+`dense`, `convolutional`, `recurrent`, `attention` and `detection` are factories. Any name of `variants.VARIANTS` is one
+too, as `dense__gelu_tanh`: the same model with that edit; and `dense_seed3` is the model with other weights. Only
+workers import this module; it needs PyTorch.
 """
 
 from __future__ import annotations
@@ -91,6 +92,73 @@ class Recurrent(nn.Module):
         return {"logits": self.head(states[:, -1])}
 
 
+class Attention(nn.Module):
+    """(batch, 6, 16) -> scores and logits (batch, 6): one block of a causal transformer, spelled out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(6, 16) / 2)
+        self.before, self.between = (nn.LayerNorm(16) for _ in range(2))
+        self.project = nn.Linear(16, 48)
+        self.out = nn.Linear(16, 16)
+        self.wide = nn.Linear(16, 32)
+        self.gelu = nn.GELU()
+        self.narrow = nn.Linear(32, 16)
+        self.head = nn.Linear(16, 6)
+        self.causal, self.diagonal, self.hidden = True, 1, float("-inf")
+        self.scale, self.axis, self.residual = 4**-0.5, -1, 1.0
+        self.norm_first, self.pooled = True, "mean"
+
+    def attend(self, x: Tensor) -> Tensor:
+        query, key, value = self.project(x).unflatten(-1, (3, 4, 4)).permute(2, 0, 3, 1, 4).unbind()
+        scores = query @ key.transpose(-1, -2) * self.scale
+        if self.causal:
+            scores = scores + torch.full((6, 6), self.hidden).triu(self.diagonal).nan_to_num(nan=0.0, neginf=-1e9)
+        return self.out((scores.softmax(self.axis) @ value).transpose(1, 2).flatten(2))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = x + self.positions
+        seen = self.attend(self.before(x)) if self.norm_first else self.before(self.attend(x))
+        x = self.residual * x + seen
+        x = x + self.narrow(self.gelu(self.wide(self.between(x))))
+        logits = self.head(x.mean(1) if self.pooled == "mean" else x[:, 0])
+        return {"scores": logits.softmax(-1), "logits": logits}
+
+
+class Detection(nn.Module):
+    """(batch, 3, 16, 16) -> boxes (batch, 128, 4), scores (batch, 128, 3) and labels (batch, 128).
+
+    Two levels of features, the deeper one enlarged beside the other; two anchors at each of 8 x 8 places.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.leaky = nn.LeakyReLU(0.1)
+        self.deep = nn.Conv2d(8, 8, 3, stride=2, padding=1)
+        self.up = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.head = nn.Conv2d(16, 14, 1)
+        self.scores = nn.Sigmoid()
+        rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+        self.grid = nn.Buffer(torch.stack([columns, rows], -1).reshape(64, 1, 2))
+        self.anchors = nn.Buffer(torch.tensor([[3.0, 5.0], [6.0, 4.0]]))
+        self.stride, self.first_class, self.deep_first = 2.0, 0, True
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """(batch, 64, 2, 4) -> centres and sizes in pixels."""
+        near = raw.sigmoid() * 2
+        return torch.cat([(near[..., :2] - 0.5 + self.grid) * self.stride, near[..., 2:] ** 2 * self.anchors], -1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        shallow = self.leaky(self.norm(self.first(x)))
+        deep = self.up(self.leaky(self.deep(shallow)))
+        raw = self.head(torch.cat([deep, shallow] if self.deep_first else [shallow, deep], 1))
+        raw = raw.flatten(2).transpose(1, 2).unflatten(2, (2, 7))
+        boxes, scores = self.decode(raw[..., :4]).flatten(1, 2), self.scores(raw[..., 4:]).flatten(1, 2)
+        return {"boxes": boxes, "scores": scores, "labels": scores.argmax(-1) + self.first_class}
+
+
 class Random(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"logits": x + torch.rand_like(x)}
@@ -160,6 +228,8 @@ _KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor | None]]] =
     "convolutional": (Convolutional, lambda: torch.zeros(2, 3, 12, 12)),
     "plain": (Plain, lambda: torch.zeros(2, 3, 12, 12)),
     "recurrent": (Recurrent, lambda: torch.zeros(2, 5, dtype=torch.int64)),
+    "attention": (Attention, lambda: torch.zeros(2, 6, 16)),
+    "detection": (Detection, lambda: torch.zeros(2, 3, 16, 16)),
     "random": (Random, lambda: torch.zeros(2, 16)),
     "constant": (Constant, lambda: torch.zeros(2, 16)),
     "bfloat16": (Bfloat16, lambda: torch.zeros(2, 16)),
@@ -171,14 +241,15 @@ _KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor | None]]] =
 }
 
 
-def _build(kind: str) -> tuple[nn.Module, Tensor | None]:
+def _build(kind: str, seed: int) -> tuple[nn.Module, Tensor | None]:
     make, example = _KINDS[kind]
-    torch.manual_seed(20)
+    torch.manual_seed(seed)
     module = make().eval()
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):  # as after training: neither 0 nor 1
             part.running_mean.normal_(0, 0.3)
             part.running_var.uniform_(0.5, 1.5)
+        if isinstance(part, nn.BatchNorm2d) or (isinstance(part, nn.LayerNorm) and kind == "attention"):
             nn.init.uniform_(part.weight, 0.5, 1.5)
             nn.init.normal_(part.bias, 0, 0.3)
     for parameter in module.parameters():
@@ -186,16 +257,20 @@ def _build(kind: str) -> tuple[nn.Module, Tensor | None]:
     return module, example()
 
 
+_SEED = 20
+
+
 def __getattr__(name: str) -> Any:
-    """`dense` builds the model, `dense__gelu_tanh` the model with the edit of that name."""
-    kind, _, variant = name.partition("__")
+    """`dense` builds the model, `dense__gelu_tanh` it with that edit, `dense_seed3` it with other weights."""
+    whole, _, variant = name.partition("__")
+    kind, _, seed = whole.partition("_seed")
     if kind not in _KINDS:
         raise AttributeError(f"module {__name__} has no model '{kind}'")
 
     def factory() -> tuple[nn.Module, Tensor | None]:
         from tests.verification.variants import SPECIAL, UNSEEN, VARIANTS
 
-        module, example = _build(kind)
+        module, example = _build(kind, int(seed or _SEED))
         if variant:
             (SPECIAL | UNSEEN.get(kind, {}) | VARIANTS.get(kind, {}))[variant].edit(module)
         return module, example

@@ -188,3 +188,43 @@ def test_an_output_without_batch_dimension_is_one_row_per_call():
     spec = TensorSpec("y", "float32", (3,))
     assert [row.shape for row in compare.rows_of(spec, [np.zeros(3)] * 2)] == [(3,), (3,)]
     assert len(compare.rows_of(SPEC, [np.zeros((2, 8)), np.zeros((5, 8))])) == 7
+
+
+def _classes(rows=64, classes=8):
+    truth = [RNG.integers(0, classes, 50) for _ in range(rows)]
+    return truth, [row.copy() for row in truth], [row.copy() for row in truth]
+
+
+def test_classes_that_agree_with_the_truth_are_compared_exactly():
+    truth, source, export = _classes()
+    assert compare.measure_counts(truth, source, export).exact_source
+    export[9][0] += 1
+    measured = compare.measure_counts(truth, source, export)
+    assert (measured.worst, measured.ratios[9], measured.ratios[8]) == (9, np.inf, 0)
+
+
+def test_ties_of_the_source_are_the_noise_of_its_classes():
+    truth, source, export = _classes()
+    kinds = ["large"] * 8 + ["normal"] * 56
+    for row in range(8):
+        source[row][:2] += 1
+        export[row][3:6] += 1
+    measured = compare.measure_counts(truth, source, export, kinds)
+    assert measured.pooled == pytest.approx(1.5)
+    export[20][0] += 1  # where no input of its kind has a tie
+    assert compare.measure_counts(truth, source, export, kinds).ratios[20] == np.inf
+
+
+def test_a_weighed_tie_is_noise():
+    truth, source, export = _classes()
+    export[9][0] += 1
+    condition = np.zeros(64)
+    condition[9] = 0.5
+    assert compare.measure_counts(truth, source, export, None, condition).ratios[9] == 2
+
+
+def test_a_source_that_seldom_agrees_with_its_truth_is_no_measure():
+    truth, source, export = _classes()
+    for row in source:
+        row[:5] += 1
+    assert compare.measure_counts(truth, source, export) is None

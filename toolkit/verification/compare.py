@@ -21,6 +21,7 @@ Array = np.ndarray[Any, Any]
 
 FLOOR_ULP = 4.0
 EXACT_ULP = 1.0
+MOST_TIES = 0.05  # of all elements: a source whose classes differ from its truth's on more is compared exactly
 _BINS = 24
 _LOWEST, _HIGHEST = -2.0, 6.0  # powers of ten of R in the histogram
 
@@ -108,6 +109,39 @@ def measure(
     )
 
 
+def measure_counts(
+    truth: Sequence[Array],
+    source: Sequence[Array],
+    export: Sequence[Array],
+    kinds: Sequence[str] | None = None,
+    condition: Array | None = None,
+) -> Measured | None:
+    """The same for values that are right or wrong (classes, flags): errors are numbers of elements unlike the truth.
+
+    A class is a tie where two scores are as good as equal: then the source's own classes differ from the truth's, or
+    the truth's change when its inputs are moved (`condition`). None where that is so for too many of all elements to
+    tell a right file from a wrong one.
+    """
+    error = np.array([np.count_nonzero(t != e) for t, e in zip(truth, export, strict=True)], np.float64)
+    noise = np.array([np.count_nonzero(t != s) for t, s in zip(truth, source, strict=True)], np.float64)
+    elements = sum(t.size for t in truth)
+    if noise.sum() > MOST_TIES * elements:
+        return None
+    expected = np.maximum(noise, _typical(noise, kinds))
+    if condition is not None:
+        expected = np.maximum(expected, condition)
+    certain = np.where(error > 0, np.inf, 0.0)
+    ratios = np.divide(error, expected, out=certain, where=expected > 0)
+    total = float(expected.sum())
+    return Measured(
+        ratios=ratios,
+        pooled=float(error.sum()) / total if total else float(certain.max(initial=0.0)),
+        worst=int(np.argmax(ratios)),
+        relative_noise=0.0,
+        exact_source=not total,
+    )
+
+
 def _root_mean_square(values: Array) -> float:
     finite = values[np.isfinite(values)]
     return _norm(finite.astype(np.float64)) / float(np.sqrt(max(finite.size, 1)))
@@ -158,7 +192,7 @@ def describe(
     )
     identical = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(s, e, strict=True))
     is_float = s[0].dtype.kind == "f"
-    measured = measure(t, s, e, by_row, condition) if is_float else None
+    measured = (measure if is_float else measure_counts)(t, s, e, by_row, condition)
     agree, ties = _classes(spec, t, s, e) if is_float else (None, 0)
     differences = _differences(s, e) if is_float or s[0].dtype.kind in "iub" else (float(not identical), 0.0, 0.0, 1.0)
     return (

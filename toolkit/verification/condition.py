@@ -23,7 +23,8 @@ from toolkit.verification.sides import Outputs, Side
 
 Array = np.ndarray[Any, Any]
 
-_MOVES = 4  # runs on moved inputs
+_MOVES = 8  # runs on moved inputs
+_FAR = 4  # ULP that the inputs of classes are moved by: what rounding may add up to, the floor of any noise
 _SHARE = 0.25  # where more of the inputs are beyond the limit, that is no matter of a few ill-conditioned ones
 
 
@@ -53,12 +54,14 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
     if not wanted or side.float64 is None:
         return answers
     generator = np.random.default_rng(0)
+    classes = not all(spec.is_float for spec in side.signature.outputs)
     squares: dict[int, dict[str, Array]] = {}
     for _ in range(_MOVES):
         moved = side.run_float64([answers.batches[i].nudged(generator) for i in wanted])
-        for index, outputs in zip(wanted, moved, strict=True):
+        far = side.run_float64([answers.batches[i].nudged(generator, _FAR) for i in wanted]) if classes else moved
+        for index, near, farther in zip(wanted, moved, far, strict=True):
             for spec in side.signature.outputs:
-                found = _moves(spec, answers, index, outputs[spec.name])
+                found = _moves(spec, answers, index, (near if spec.is_float else farther)[spec.name])
                 sums = squares.setdefault(index, {})
                 sums[spec.name] = sums.get(spec.name, 0) + found**2
     conditions = {i: {name: np.sqrt(sums / _MOVES) for name, sums in each.items()} for i, each in squares.items()}
@@ -66,11 +69,25 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
 
 
 def _moves(spec: TensorSpec, answers: Answers, index: int, moved: Array) -> Array:
-    """How far each input's output moved, relative to its size; nothing where the move changed its kind."""
+    """How far each input's output moved, relative to its size; of classes, how many changed; 0 where the shape did."""
     truth, source = answers.truth[index][spec.name], answers.source[index][spec.name]
     rows = compare.rows_of(spec, [truth])
-    if source.dtype.kind != "f" or moved.shape != truth.shape:
+    if moved.shape != truth.shape:
         return np.zeros(len(rows))
+    if not spec.is_float:
+        changed = zip(rows, compare.rows_of(spec, [moved]), strict=True)
+        return np.array([np.count_nonzero(a != b) for a, b in changed], np.float64)
     pairs = zip(rows, compare.rows_of(spec, [source]), compare.rows_of(spec, [moved]), strict=True)
     found = np.array([compare.relative_difference(*three) for three in pairs])
     return np.where(np.isfinite(found), found, 0.0)
+
+
+def words(signature: Signature, answers: Answers) -> str:
+    """What was found of the inputs that were weighed, for the row's notes."""
+    largest = max((float(answers.condition(spec).max(initial=0.0)) for spec in signature.outputs if spec.is_float),
+                  default=0.0)  # fmt: skip
+    ties = sum(int(np.ceil(answers.condition(spec)).sum()) for spec in signature.outputs if not spec.is_float)
+    found = [f"moved by 1 ULP they move the truth by up to {largest:.1e} of itself"] if largest else []
+    if ties:
+        found.append(f"{ties} classes are ties")
+    return f"a few inputs are ill-conditioned: {', '.join(found) or 'no more than others'}; that is part of their noise"

@@ -70,7 +70,7 @@ def _judge_output(output: OutputComparison, measured: Measured | None, threshold
     where = f"output '{output.name}'"
     if output.identical:
         return Judgement(Verdict.PASS, "identical")
-    if measured is None:
+    if measured is None or (output.noise_ratio is None and not output.is_float):
         return Judgement(Verdict.FAIL, f"{where}: {output.dtype} values differ")
     if output.noise_ratio is None or output.worst_ratio is None:
         if output.max_ulp > EXACT_ULP:
@@ -78,9 +78,15 @@ def _judge_output(output: OutputComparison, measured: Measured | None, threshold
                 Verdict.FAIL, f"{where}: the source is exact, and the export differs by {output.max_ulp:.3g} ULP"
             )
         return _judge_own_limits(output, thresholds)
-    ratio, worst = output.noise_ratio, output.worst_ratio
+    return _judge_ratio(where, output, output.noise_ratio, output.worst_ratio, thresholds)
+
+
+def _judge_ratio(where: str, output: OutputComparison, ratio: float, worst: float, thresholds: Thresholds) -> Judgement:
     if not ratio <= thresholds.fail_ratio:
         return Judgement(Verdict.FAIL, f"{where}: error {ratio:.3g} x the source's own rounding noise")
+    if worst == float("inf"):
+        words = f"{output.dtype} values differ on input {output.worst_input}, where the source's are certain"
+        return Judgement(Verdict.FAIL, f"{where}: {words}")
     if not worst <= thresholds.worst_ratio:
         return Judgement(
             Verdict.FAIL, f"{where}: on input {output.worst_input} the error is {worst:.3g} x the source's own noise"

@@ -41,17 +41,18 @@ class Batch:
     inputs: Mapping[str, Array]
     size: int
 
-    def nudged(self, generator: np.random.Generator) -> Batch:
-        """The same batch, every float moved up or down by 1 ULP."""
-        return replace(self, inputs={name: _nudged(array, generator) for name, array in self.inputs.items()})
+    def nudged(self, generator: np.random.Generator, ulps: int = 1) -> Batch:
+        """The same batch, every float moved up or down by that many ULP."""
+        return replace(self, inputs={name: _nudged(array, generator, ulps) for name, array in self.inputs.items()})
 
 
-def _nudged(array: Array, generator: np.random.Generator) -> Array:
+def _nudged(array: Array, generator: np.random.Generator, ulps: int) -> Array:
     if array.dtype.kind != "f":
         return array
     towards = np.where(generator.integers(0, 2, array.shape), np.inf, -np.inf).astype(array.dtype)
-    moved: Array = np.nextafter(array, towards)
-    return moved
+    for _ in range(ulps):
+        array = np.nextafter(array, towards)
+    return array
 
 
 @dataclass(frozen=True)

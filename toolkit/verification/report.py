@@ -22,6 +22,7 @@ from toolkit.errors import (
     EXIT_UNSAFE,
     EXIT_USAGE,
 )
+from toolkit.signature import is_float
 from toolkit.verification.divergence import Divergence
 
 SCHEMA = "toolkit-report/1"
@@ -78,9 +79,10 @@ class OutputComparison:
     """One output, over all inputs.
 
     `noise_ratio` is R, the export's error against the float64 truth in units of the source's own error, pooled over
-    inputs; `worst_ratio` is that of the worst single input. Both are None where outputs are compared exactly
-    (integers, booleans, strings, exact arithmetic). `agree` of `count` inputs have the same largest class; `ties` of
-    the others have a margin below the source's own noise. `errors` is the distribution of the per-input ratio.
+    inputs; `worst_ratio` is that of the worst single input. Both are None where outputs are compared exactly (exact
+    arithmetic; integers, booleans and strings whose source agrees with its own truth). `agree` of `count` inputs have
+    the same largest class; `ties` of the others have a margin below the source's own noise. `errors` is the
+    distribution of the per-input ratio.
     """
 
     name: str
@@ -97,6 +99,10 @@ class OutputComparison:
     count: int
     identical: bool
     errors: Histogram | None = None
+
+    @property
+    def is_float(self) -> bool:
+        return is_float(self.dtype)
 
 
 @dataclass(frozen=True)

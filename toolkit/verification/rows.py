@@ -23,7 +23,7 @@ from toolkit.errors import (
 from toolkit.files import digest
 from toolkit.runtime import devices
 from toolkit.signature import Signature
-from toolkit.verification import compare, interface, judge, lenses, timing
+from toolkit.verification import compare, condition, interface, judge, lenses, timing
 from toolkit.verification.compare import Measured, Mismatch
 from toolkit.verification.locate import conduct
 from toolkit.verification.plan import Batch
@@ -120,7 +120,7 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
             answers, mismatches, compared, judgement = _first_lens(subject, answers.extended(extra), outputs, settings)
         judgement = judge.settled(judgement, tried_more=extra is not None)
     if answers.conditions:
-        notes.append(_weighed(answers))
+        notes.append(condition.words(subject.signature, answers))
     seen: list[Lens] = []
     timed = found = None
     if not mismatches:
@@ -158,14 +158,6 @@ def _first_lens(
             mismatches, compared = _compare(subject.signature, answers, outputs)
             judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
     return answers, mismatches, compared, judgement
-
-
-def _weighed(answers: Answers) -> str:
-    largest = max(float(moves.max(initial=0.0)) for each in answers.conditions.values() for moves in each.values())
-    return (
-        f"a few inputs are ill-conditioned: moved by 1 ULP, they move the truth by up to {largest:.1e} of itself; "
-        "their noise is at least that"
-    )
 
 
 def _worst(compared: Compared) -> OutputComparison | None:
