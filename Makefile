@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications fuzz-onnx bench-torchscript peers-torch cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications zoo fuzz-onnx bench-torchscript peers-torch cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -46,6 +46,9 @@ onnx-suite: $(READY)  ## ONNX's own backend cases through both importers
 
 applications: $(READY)  ## Keras' applications and small nets to ONNX and TorchScript -> docs/applications.md
 	$(BIN)/python benchmarks/applications.py
+
+zoo: .venv-native/.ready  ## PyTorch models to SavedModel, HDF5, .keras and LiteRT -> docs/zoo.md
+	.venv-native/bin/python benchmarks/zoo.py --missing
 
 fuzz-onnx: $(READY)  ## thousands of damaged ONNX models: refused with a message or written, never a crash
 	$(BIN)/python benchmarks/fuzz_onnx.py

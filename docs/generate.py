@@ -31,6 +31,8 @@ _ALONE = {
     "torchscript": "`torch.jit.load(path)`",
     "savedmodel": "`tf.saved_model.load(path).signatures['serving_default']`",
     "hdf5": "`keras.models.load_model(path)`",
+    "keras": "`keras.models.load_model(path)`",
+    "tflite": "`ai_edge_litert.interpreter.Interpreter(path)`",
 }
 
 
@@ -116,7 +118,7 @@ def results_block() -> str:
     """R and latency of every cell, as last measured."""
     path = ROOT / "benchmarks" / "results" / "formats.json"
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    names = list(formats.FORMATS)
+    names = formats.ALL
     rows = [
         (source["name"], *(_cell(source["cells"][name]) for name in names), f"{100 * source['accuracy']:.1f} %")
         for source in data["sources"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.runtime.litert_runner import LitertRunner
 from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
@@ -23,7 +24,8 @@ def of_runner(runner: Runner) -> Iterator[tuple[str, Array]]:
         _of_torch(runner) if isinstance(runner, TorchRunner)
         else _of_tensorflow(runner) if isinstance(runner, TensorFlowRunner)
         else _of_onnx(runner) if isinstance(runner, OnnxRunner)
-        else iter(())
+        else runner.weights().items() if isinstance(runner, LitertRunner)
+        else ()
     )  # fmt: skip
     for name, array in found:
         if array.dtype.kind == "f" and array.size >= _SMALLEST:

@@ -87,7 +87,7 @@ class _Exports:
         self._made: dict[str, Export] = {}
 
     def __getitem__(self, name: str) -> Export:
-        """The export of `zoo_<name>` to all four formats, made when it is first asked for."""
+        """The export of `zoo_<name>` to every format, made when it is first asked for."""
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]

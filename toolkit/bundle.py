@@ -102,7 +102,7 @@ def export(
     resolved = sources.resolve(source, inputs=inputs, factory=factory, framework=framework, trust=trust)
     request = Request(
         resolved,
-        names=tuple(_format_names(to)),
+        names=formats.asked_for(to),
         output=Path(output),
         options=ExportOptions(opset, optimize),
         settings=Settings(tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage, trust=None),
@@ -168,13 +168,6 @@ def _naming_full_disks(output: Path) -> Iterator[None]:
         if files.free_space(output) < _FULL:
             raise files.disk_full(output) from error
         raise
-
-
-def _format_names(to: str | Sequence[str]) -> list[str]:
-    names = [to] if isinstance(to, str) else list(to)
-    if "all" in names:
-        return list(formats.FORMATS)
-    return list(dict.fromkeys(formats.by_name(name).name for name in names))
 
 
 def _check_destination(output: Path) -> None:

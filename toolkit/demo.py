@@ -68,7 +68,7 @@ def run(
         name = _name(framework, model)
         request = bundle.Request(
             sources.resolve(output / "trained" / name),
-            names=tuple(formats.FORMATS),
+            names=formats.ALL,
             output=output / "exported" / name,
             options=ExportOptions(),
             settings=settings,

@@ -1,4 +1,4 @@
-"""The four formats that models are exported to: one row each, and nothing imported until a row is used.
+"""The formats that models are exported to: one row each, and nothing imported until a row is used.
 
 A format's exporter is `exporters/to_<name>.py`; its runner, what opens and runs the file, lives in `toolkit.runtime`.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit import litert
 from toolkit.errors import BadInput, UnknownFormat
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Format:
 
     `probe` recognises a path by its first bytes or layout, without opening it as a model. `runtime` names the worker
     that runs it, `package` the import that a process of its own needs and `runner` the "module:class" that opens it.
+    `in_all` says whether `--to all` means it too; the others are written where they are asked for by name.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Format:
     runner: str
     probe: Callable[[Path], bool]
     devices: tuple[str, ...] = ("cpu", "cuda")
+    in_all: bool = True
 
     @property
     def exporter(self) -> str:
@@ -79,6 +82,14 @@ def _is_hdf5(path: Path) -> bool:
     return path.is_file() and _starts_with(path, HDF5_MAGIC) and not path.name.endswith(".weights.h5")
 
 
+def _is_keras(path: Path) -> bool:
+    return path.is_file() and _starts_with(path, ZIP_MAGIC) and _zip_holds(path, "model.weights.h5")
+
+
+def _is_litert(path: Path) -> bool:
+    return path.is_file() and litert.is_litert(path)
+
+
 def _zip_holds(path: Path, member: str) -> bool:
     """Whether a zip archive lists `member`, at its top or one folder down, going by its directory alone."""
     from zipfile import BadZipFile, ZipFile
@@ -101,8 +112,16 @@ FORMATS: dict[str, Format] = {
                "toolkit.runtime.savedmodel_runner:SavedModelRunner", _is_savedmodel),
         Format("hdf5", "model.h5", ".h5", "tensorflow", "keras",
                "toolkit.runtime.hdf5_runner:Hdf5Runner", _is_hdf5),
+        Format("keras", "model.keras", ".keras", "tensorflow", "keras",
+               "toolkit.runtime.keras_runner:KerasArchiveRunner", _is_keras, in_all=False),
+        Format("tflite", "model.tflite", ".tflite", "tensorflow", "tensorflow",
+               "toolkit.runtime.litert_runner:LitertRunner", _is_litert, ("cpu",), in_all=False),
     )
 }  # fmt: skip
+
+
+ALL = tuple(form.name for form in FORMATS.values() if form.in_all)
+"""What `--to all` means."""
 
 
 def by_name(name: str, where: str = "--to") -> Format:
@@ -115,6 +134,13 @@ def by_name(name: str, where: str = "--to") -> Format:
             where=where,
             hint=f"Choose from {', '.join(FORMATS)}{' or all' if where == '--to' else ''}.",
         ) from None
+
+
+def asked_for(to: str | Sequence[str]) -> tuple[str, ...]:
+    """The formats that `--to` asks for, each once; "all" are those of `ALL`. Raises UnknownFormat."""
+    wanted = [to] if isinstance(to, str) else list(to)
+    named = [by_name(name).name for name in wanted if name != "all"]
+    return tuple(dict.fromkeys([*(ALL if "all" in wanted else ()), *named]))
 
 
 def of_path(path: Path) -> Format:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from exporters.sources import pickles
-from toolkit import artifact, files, formats, manifest, metadata, safety
+from toolkit import artifact, files, formats, litert, manifest, metadata, safety
 from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.signature import Signature
 
 SAFE = "opens without running code of its own"
-_CODE = ("torchscript", "savedmodel")
+_CODE = ("torchscript", "savedmodel", "tflite")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def inspect(path: Path) -> Inspection:
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".keras":
-        return _keras(path)
+        return _keras(path)  # what a damaged one lacks is said better so than by its format
     content = pickles.content(path)
     if content is not None:
         return _pickle(path, content)
@@ -215,16 +215,46 @@ def _keras(path: Path) -> Inspection:
         with zipfile.ZipFile(path) as archive:
             about = json.loads(archive.read("metadata.json"))
             config = json.loads(archive.read("config.json"))
+            declared = metadata.loads(metadata.of_archive(path))
+            parameters = _parameters(archive)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise BadInput(
             "it is no .keras archive, or a truncated one", where=str(path), hint="Save or copy it again."
         ) from error
-    own = str(config.get("registered_name") or "")
+    is_keras = str(config.get("module") or "").partition(".")[0] == "keras"
+    own = "" if is_keras else str(config.get("registered_name") or "")
     layers = Counter(layer.get("class_name", "?") for layer in config.get("config", {}).get("layers", ()))
     safe = f"needs the class {own}" if own else SAFE
     return Inspection(
-        path, "keras", _size(path), safe, f"Keras {about.get('keras_version', '?')}", operators=dict(layers)
-    )
+        path, "keras", _size(path), safe, f"Keras {about.get('keras_version', '?')}",
+        declared[0] if declared else None, declared[1].labels if declared else (), parameters,
+        dict(layers.most_common()),
+    )  # fmt: skip
+
+
+def _parameters(archive: zipfile.ZipFile) -> int:
+    """How many numbers the layers of a .keras archive hold; an optimizer's are not the model's."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def count(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            sizes.append(item.size)
+
+    with archive.open("model.weights.h5") as content, h5py.File(content, "r") as file:
+        file.visititems(count)
+    return sum(sizes)
+
+
+def _litert(path: Path) -> Inspection:
+    found = litert.read(path)
+    declared = metadata.loads(metadata.of_archive(path))
+    return Inspection(
+        path, "tflite", _size(path), _safe(path, "tflite"), "LiteRT", declared[0] if declared else found.signature,
+        declared[1].labels if declared else (), sum(_product(weight.shape) for weight in found.weights),
+        found.operators, code=found.custom,
+    )  # fmt: skip
 
 
 def _pickle(path: Path, content: pickles.Content) -> Inspection:
@@ -251,4 +281,6 @@ _READERS: dict[str, Callable[[Path], Inspection]] = {
     "torchscript": _torchscript,
     "savedmodel": _savedmodel,
     "hdf5": _hdf5,
+    "keras": _keras,
+    "tflite": _litert,
 }

@@ -19,7 +19,7 @@ from toolkit.verification.sides import Side
 from toolkit.worker.pool import WorkerPool
 
 # Which worker rebuilds a format from the hub's ONNX graph.
-_HUB_RUNTIME = {"torchscript": "torch", "savedmodel": "tensorflow", "hdf5": "tensorflow"}
+_HUB_RUNTIME = {"torchscript": "torch"} | dict.fromkeys(("savedmodel", "hdf5", "keras", "tflite"), "tensorflow")
 
 
 class Writer:

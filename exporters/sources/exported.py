@@ -1,4 +1,4 @@
-"""A file of one of the four formats as a source: whatever runs it can also be exported again."""
+"""A file of one of our formats as a source: whatever runs it can also be exported again."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from exporters.sources import factory
 from exporters.sources.source import Source
+from toolkit import metadata
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.hdf5_runner import keras_call, keras_signature
@@ -39,7 +40,10 @@ class KerasRunner(TensorFlowRunner):
             raise factory.wrong_type(self.source.name, self.model, "keras.Model")
         self.contract = Contract.from_json(self.source.facts.get("contract") or {})
         declared = self.source.declared_inputs()
-        if declared is None and getattr(self.model, "inputs", None):
+        own = metadata.loads(metadata.of_archive(self.path)) if self.source.kind == "keras-file" else None
+        if declared is None and own is not None:
+            self.signature, self.contract = own
+        elif declared is None and getattr(self.model, "inputs", None):
             self.signature = keras_signature(self.model)
         else:
             self.signature = declared or self._inputs_of(example)

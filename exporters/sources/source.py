@@ -149,6 +149,12 @@ def _recognise_folder(path: Path, source: Source, trust: Sequence[str]) -> Sourc
 def _exported(path: Path, source: Source, trust: Sequence[str]) -> Source:
     """A file of one of our formats; TorchScript and SavedModel are programs, which may do more than compute."""
     kind = formats.of_path(path).name
+    if kind == "tflite":
+        raise BadInput(
+            "a LiteRT file is what an export leaves, not a source",
+            where=str(path),
+            hint="Name the model that it was made from.",
+        )
     safety.require(path, kind, trust)
     return replace(source, kind=kind)
 

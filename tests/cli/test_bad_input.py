@@ -11,7 +11,7 @@ from tests.cli.conftest import as_pattern
 
 CHECK = "\n  Check the path."
 AGAIN = "\n  Export or copy it again."
-WHAT = "is none of the formats onnx, torchscript, savedmodel, hdf5\n  "
+WHAT = "is none of the formats onnx, torchscript, savedmodel, hdf5, keras, tflite\n  "
 DAMAGED = "it is truncated or damaged; export or copy it again."
 DESCRIBE = "\n  Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs)."
 FORM = "\n  Write NAME:DTYPE[DIM,...], for instance image:float32[batch,3,224,224]."
@@ -99,14 +99,14 @@ DATA = {
     "no_rows.npz": "BadInput: no_rows.npz: it holds no rows",
 }  # fmt: skip
 
-FORMATS = "\n  Choose from onnx, torchscript, savedmodel, hdf5"
+FORMATS = "\n  Choose from onnx, torchscript, savedmodel, hdf5, keras, tflite"
 TAMPERED = (
     "BadInput: tampered/model.onnx: the file has 2 bytes where the export had <...>\n  Copy or export the bundle again."
 )
 LIMIT = "is not a limit\n  Give a number above 0."
 
 OTHERS = {
-    "export zoo_torch:build --to tflite -o out": f"UnknownFormat: --to: 'tflite' is not a format{FORMATS} or all.",
+    "export zoo_torch:build --to coreml -o out": f"UnknownFormat: --to: 'coreml' is not a format{FORMATS} or all.",
     "export zoo_torch:build --to onnx -o text.txt": "NotWritable: text.txt: a file stands there\n"
     "  Choose a folder that does not exist yet.",
     "export zoo_torch:build --to onnx -o sm": "NotWritable: sm: the folder holds something else than a bundle\n"
@@ -146,9 +146,7 @@ OTHERS = {
     "bench good --budget 3": "BadInput: --budget: '3' is not a budget\n  Write ratio=1.1.",
     "bench nofile.onnx": f"BadInput: nofile.onnx: no such file or folder{CHECK}",
     "predict nofile.onnx good.npz": f"BadInput: nofile.onnx: no such file or folder{CHECK}",
-    "predict model.onnx good.npz --format tflite": f"UnknownFormat: --format: 'tflite' is not a format{FORMATS}.",
-    "predict good good.npz --format tflite": "BadInput: good: the bundle holds no tflite; it holds onnx,"
-    " torchscript, savedmodel, hdf5",
+    "predict model.onnx good.npz --format coreml": f"UnknownFormat: --format: 'coreml' is not a format{FORMATS}.",
     "predict model.onnx good.npz --device tpu": "BadInput: --device: 'tpu' is not a device\n"
     "  Use cpu, cuda, or cuda:N for the N-th GPU.",
     "predict model.onnx good.npz -o sm": "NotWritable: sm: it cannot be written (a folder stands there)\n"

@@ -33,6 +33,8 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
         ("model.zip", archive("constants.pkl"), "torchscript"),
         ("model.h5", HDF5, "hdf5"),
         ("model.anything", HDF5, "hdf5"),
+        ("model.keras", archive("metadata.json", "config.json", "model.weights.h5"), "keras"),
+        ("model.anything", b"\x1c\x00\x00\x00TFL3", "tflite"),
         ("folder/saved_model.pb", b"x", "savedmodel"),
         ("folder/saved_model.pbtxt", b"x", "savedmodel"),
     ],
@@ -44,7 +46,7 @@ def test_recognised(tmp_path, name, content, form):
     assert formats.of_path(path if path.parent == tmp_path else path.parent).name == form
 
 
-LIST = "onnx, torchscript, savedmodel, hdf5"
+LIST = "onnx, torchscript, savedmodel, hdf5, keras, tflite"
 
 
 @pytest.mark.parametrize(
@@ -125,13 +127,25 @@ def test_no_permission(tmp_path, monkeypatch):
 
 
 def test_names():
-    assert list(formats.FORMATS) == ["onnx", "torchscript", "savedmodel", "hdf5"]
+    assert list(formats.FORMATS) == ["onnx", "torchscript", "savedmodel", "hdf5", "keras", "tflite"]
     with pytest.raises(UnknownFormat) as caught:
-        formats.by_name("tflite")
-    assert str(caught.value) == f"UnknownFormat: --to: 'tflite' is not a format\n  Choose from {LIST} or all."
+        formats.by_name("coreml")
+    assert str(caught.value) == f"UnknownFormat: --to: 'coreml' is not a format\n  Choose from {LIST} or all."
     with pytest.raises(UnknownFormat) as caught:
-        formats.by_name("tflite", "--format")
-    assert str(caught.value) == f"UnknownFormat: --format: 'tflite' is not a format\n  Choose from {LIST}."
+        formats.by_name("coreml", "--format")
+    assert str(caught.value) == f"UnknownFormat: --format: 'coreml' is not a format\n  Choose from {LIST}."
+
+
+@pytest.mark.parametrize(
+    ("to", "names"),
+    [
+        ("all", ("onnx", "torchscript", "savedmodel", "hdf5")),
+        ("keras", ("keras",)),
+        (["tflite", "all", "onnx", "tflite"], ("onnx", "torchscript", "savedmodel", "hdf5", "tflite")),
+    ],
+)
+def test_what_is_asked_for(to, names):
+    assert formats.asked_for(to) == names
 
 
 @pytest.mark.parametrize("form", formats.FORMATS.values(), ids=list(formats.FORMATS))

@@ -12,11 +12,13 @@ from toolkit.operators import Knowledge
 def test_the_table():
     result = CliRunner().invoke(command, [])
     assert result.output.splitlines() == [
-        " format       in a bundle  runtime      devices   opened with nothing of ours by",
-        " onnx         model.onnx   onnxruntime  cpu cuda  onnxruntime.InferenceSession('model.onnx')",
-        " torchscript  model.pt     torch        cpu cuda  torch.jit.load('model.pt')",
-        " savedmodel   saved_model  tensorflow   cpu cuda  tensorflow.saved_model.load('saved_model')",
-        " hdf5         model.h5     tensorflow   cpu cuda  keras.models.load_model('model.h5')",
+        " format       in a bundle   runtime      devices   opened with nothing of ours by",
+        " onnx         model.onnx    onnxruntime  cpu cuda  onnxruntime.InferenceSession('model.onnx')",
+        " torchscript  model.pt      torch        cpu cuda  torch.jit.load('model.pt')",
+        " savedmodel   saved_model   tensorflow   cpu cuda  tensorflow.saved_model.load('saved_model')",
+        " hdf5         model.h5      tensorflow   cpu cuda  keras.models.load_model('model.h5')",
+        " keras        model.keras   tensorflow   cpu cuda  keras.models.load_model('model.keras')",
+        " tflite       model.tflite  tensorflow   cpu       ai_edge_litert.interpreter.Interpreter('model.tflite')",
     ]
 
 

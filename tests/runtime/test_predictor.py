@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +128,15 @@ def test_classes(predictor, tmp_path, monkeypatch):
     )
 
 
+def test_a_format_that_a_bundle_lacks(exports, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(exports["torch"].folder, folder)
+    replace(manifest.load(folder), formats={"onnx": "model.onnx"}).save(folder)
+    with pytest.raises(BadInput) as caught:
+        load(folder, format="tflite")
+    assert str(caught.value) == f"BadInput: {folder}: the bundle holds no tflite; it holds onnx"
+
+
 def test_a_runtime_that_is_not_installed(exports, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(RuntimeMissing) as caught:
@@ -139,7 +150,7 @@ LIGHT = """
 import sys
 import toolkit, toolkit.runtime, toolkit.runtime.devices, toolkit.runtime.image, toolkit.runtime.predictor
 import toolkit.runtime.runner, toolkit.runtime.onnx_runner, toolkit.runtime.torchscript_runner
-import toolkit.runtime.savedmodel_runner, toolkit.runtime.hdf5_runner
+import toolkit.runtime.savedmodel_runner, toolkit.runtime.hdf5_runner, toolkit.runtime.litert_runner
 heavy = {"torch", "tensorflow", "keras", "onnx", "onnxruntime", "h5py", "exporters", "trainers"}
 print(*sorted((heavy | {"toolkit.cli", "toolkit.verification"}) & set(sys.modules)))
 """
@@ -168,7 +179,9 @@ print(json.dumps({"worst": worst}))
 """
 
 
-@pytest.mark.parametrize("forms", [("savedmodel", "hdf5"), ("torchscript",), ("onnx",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "forms", [("savedmodel", "hdf5", "keras", "tflite"), ("torchscript",), ("onnx",)], ids=" ".join
+)
 def test_load_in_an_apps_process(exports, forms):
     export = exports["several"]
     done = subprocess.run(

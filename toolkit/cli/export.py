@@ -14,7 +14,11 @@ from toolkit.errors import VerdictFailed
 @click.command()
 @click.argument("source")
 @click.option(
-    "--to", multiple=True, required=True, metavar="FORMAT", help="onnx, torchscript, savedmodel, hdf5 or all."
+    "--to",
+    multiple=True,
+    required=True,
+    metavar="FORMAT",
+    help="onnx, torchscript, savedmodel, hdf5; all of these; keras; tflite.",
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's folder.")
 @click.option("--opset", type=int, default=18, show_default=True, help="ONNX operator set of what is written.")
@@ -97,7 +101,7 @@ def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, A
     found = sources.resolve(
         source, inputs=given["inputs"], factory=given["factory"], framework=given["framework"], trust=given["trust"]
     )
-    names = list(formats.FORMATS) if "all" in to else [formats.by_name(name).name for name in to]
+    names = formats.asked_for(to)
     click.echo(f"source   {plain(source)}: {found.kind}, opened by {found.runtime}")
     for name in names:
         click.echo(f"write    {output / formats.by_name(name).file}")

@@ -19,6 +19,8 @@ OPENED_BY = {
     "torchscript": "torch.jit.load('model.pt')",
     "savedmodel": "tensorflow.saved_model.load('saved_model')",
     "hdf5": "keras.models.load_model('model.h5')",
+    "keras": "keras.models.load_model('model.keras')",
+    "tflite": "ai_edge_litert.interpreter.Interpreter('model.tflite')",
 }
 
 

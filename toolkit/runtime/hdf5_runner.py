@@ -30,10 +30,14 @@ class Hdf5Runner(TensorFlowRunner):
                 where=str(self.path),
                 hint="It is truncated or damaged, holds weights alone, or was written by Keras 2.",
             ) from error
-        declared = metadata.loads(_attribute(self.path))
+        declared = metadata.loads(self._declared())
         self.signature, self.contract = declared or (keras_signature(self.model), Contract())
         self.function = concrete_function(tf, keras_call(self.model, self.signature), self.signature)
         return self
+
+    def _declared(self) -> str | bytes | None:
+        """What the file says of itself, in the place that its format has for it."""
+        return _attribute(self.path)
 
 
 def keras_call(model: Any, signature: Signature) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""Tell, without opening it, whether a stranger's TorchScript or SavedModel can do more than compute.
+"""Tell, without opening it, whether a stranger's TorchScript, SavedModel or LiteRT file can do more than compute.
 
-Both formats are programs. Their operators are compared with lists of those that only compute: what is not on the list
+These formats are programs. Their operators are compared with lists of those that only compute: what is not on the list
 is refused, known to be harmful or not. Nothing is loaded, unpickled or built.
 """
 
@@ -51,4 +51,14 @@ def _savedmodel(path: Path) -> Sequence[str]:
     return savedmodel.findings(path)
 
 
-_CHECKS: dict[str, Callable[[Path], Sequence[str]]] = {"torchscript": _torchscript, "savedmodel": _savedmodel}
+def _litert(path: Path) -> Sequence[str]:
+    from toolkit.safety import litert
+
+    return litert.findings(path)
+
+
+_CHECKS: dict[str, Callable[[Path], Sequence[str]]] = {
+    "torchscript": _torchscript,
+    "savedmodel": _savedmodel,
+    "tflite": _litert,
+}
