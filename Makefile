@@ -68,6 +68,7 @@ clean:
 
 # Environments of their own, on top of the project's packages: what is compared with must not mix with what we need.
 NATIVE := torchvision==0.28.0 timm==1.0.31
+HUGGING_FACE := transformers==5.23.0
 PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28.0
 
 .venv-native/.ready .venv-peers/.ready: $(READY)
@@ -75,6 +76,7 @@ PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
 	pwd >> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(if $(findstring peers,$@),$(PEERS),$(NATIVE))
+	$(if $(findstring native,$@),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(HUGGING_FACE))
 	touch $@
 
 $(READY): pyproject.toml constraints.txt

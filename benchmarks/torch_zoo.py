@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -167,16 +168,19 @@ class Segmentation(nn.Module):
         return self.model(image)["out"]
 
 
+def _library(name: str) -> Any:
+    """torchvision, or a library that imports it: only with the schemas that its own library would have declared."""
+    import_module("benchmarks.torchvision_schemas")
+    return import_module(name)
+
+
 class Bert(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        from transformers import BertConfig, BertModel
-
-        from benchmarks import torchvision_schemas  # noqa: F401 - transformers imports torchvision
-
+        library = _library("transformers")
         sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
-        config = BertConfig(vocab_size=500, max_position_embeddings=64, attn_implementation="sdpa", **sizes)
-        self.model = BertModel(config)
+        config = library.BertConfig(vocab_size=500, max_position_embeddings=64, attn_implementation="sdpa", **sizes)
+        self.model = library.BertModel(config)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -185,12 +189,9 @@ class Bert(nn.Module):
 class Gpt2(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        from transformers import GPT2Config, GPT2LMHeadModel
-
-        from benchmarks import torchvision_schemas  # noqa: F401 - transformers imports torchvision
-
-        config = GPT2Config(vocab_size=500, n_positions=64, n_embd=64, n_layer=2, n_head=4, use_cache=False)
-        self.model = GPT2LMHeadModel(config)
+        library = _library("transformers")
+        config = library.GPT2Config(vocab_size=500, n_positions=64, n_embd=64, n_layer=2, n_head=4, use_cache=False)
+        self.model = library.GPT2LMHeadModel(config)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         return self.model(input_ids=input_ids, use_cache=False).logits
@@ -214,11 +215,7 @@ def _fixed(height: int, width: int | None = None) -> str:
 
 def _vision(name: str, image: str = _FREE, **options: Any) -> Entry:
     def make() -> nn.Module:
-        import torchvision
-
-        from benchmarks import torchvision_schemas  # noqa: F401 - before torchvision
-
-        return torchvision.models.get_model(name, weights=None, **options)
+        return _library("torchvision").models.get_model(name, weights=None, **options)
 
     return Entry(make, (image,))
 
@@ -230,11 +227,7 @@ def _segmentation(name: str) -> Entry:
 
 def _timm(name: str, image: str) -> Entry:
     def make() -> nn.Module:
-        import timm
-
-        from benchmarks import torchvision_schemas  # noqa: F401 - before torchvision
-
-        return timm.create_model(name, pretrained=False)
+        return _library("timm").create_model(name, pretrained=False)
 
     return Entry(make, (image,))
 
