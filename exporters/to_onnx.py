@@ -168,7 +168,7 @@ def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions
         graph = _moved(from_tensorflow.to_onnx(frozen, options.opset))
         graph = recurrent.recover(graph)
         patterns.apply(graph, for_file=True)
-        graph = transposes.reduce_transposes(clean.infer_shapes(graph))
+        graph = _moved(transposes.reduce_transposes(clean.infer_shapes(graph)))
     interface.name_weights(graph, dict(weights.of_runner(model)))
     _save(graph, model, path, options)
 

@@ -91,6 +91,10 @@ FORMS: dict[str, Case] = {
                              weights=GELU | {"r": math.sqrt(0.5)}, found=named("Gelu")),
     "gelu, spread": Case("n = Mul (x, h) a = Div (x, s) f = Erf (a) m = Mul (f, n) y = Add (n, m)", weights=GELU,
                          found=named("Gelu")),
+    "gelu, complement": Case("n = Mul (h, x) m = Neg (x) a = Mul (m, r) f = Erf (a) p = Sub (o, f) y = Mul (n, p)",
+                             weights=GELU | {"r": math.sqrt(0.5)}, found=named("Gelu")),
+    "gelu, complement of a negative factor": Case("n = Mul (h, x) a = Mul (x, r) f = Erf (a) p = Sub (o, f) y = Mul (n, p)",
+                                                  weights=GELU | {"r": -math.sqrt(0.5)}, found=named("Gelu")),
     "gelu of a product": Case(
         "u = Mul (x, x2) a = Div (u, s) f = Erf (a) p = Add (f, o) m = Mul (u, p) y = Mul (m, h)",
         inputs="x[B,5,8]; x2[B,5,8]", weights=GELU, found=named("Gelu")),
@@ -155,6 +159,10 @@ FORMS: dict[str, Case] = {
         "v = ReduceMean <axes = [2]> (q) a = Add (v, e) s = Sqrt (a) i = Div (d, s) sh = Shape (x) n = Reshape (i, sh) "
         "u = Mul (n, g) y = Add (u, b)", inputs="x[B,6,4,5]", output="y[B,6,4,5]",
         weights={"e": 1e-5, "g": (6, 1, 1), "b": (6, 1, 1)}, found=named("GroupNormalization")),
+    "product of more dimensions": Case(
+        "i = Constant <value = int64[2] {-1, 8}> () o = Constant <value = int64[3] {-1, 5, 4}> () "
+        "f = Reshape (x, i) p = MatMul (f, w) y = Reshape (p, o)",
+        output="y[B,5,4]", weights={"w": (8, 4)}, found=named("MatMul")),
     "gemm": Case("p = MatMul (x, w) y = Add (p, b)", "x[B,8]", "y[B,4]", {"w": (8, 4), "b": (4,)}, found=named("Gemm")),
     "linear": Case("p = MatMul (x, w) y = Add (b, p)", output="y[B,5,4]", weights={"w": (8, 4), "b": (4,)},
                    found=named("Linear")),
@@ -258,6 +266,12 @@ NEAR_MISSES: dict[str, Case] = {
         SHAPED + GROUPED + "sh = Shape (x) y = Reshape (i, sh)", inputs="x[B,6,4,5]", output="y[B,6,4,5]",
         weights={"o": [1.0, 2.0, 1.0], "z": [0.0] * 3}),
     "gemm, bias along the batch": Case("p = MatMul (x, w) y = Add (p, b)", "x[4,8]", "y[4,4]", {"w": (8, 4), "b": (4, 1)}),
+    "product of other rows": Case(
+        "i = Constant <value = int64[2] {-1, 16}> () o = Constant <value = int64[3] {-1, 2, 8}> () "
+        "f = Reshape (x, i) p = MatMul (f, w) y = Reshape (p, o)", "x[B,4,8]", "y[B,2,8]", {"w": (16, 8)}),
+    "product that exchanges two sizes": Case(
+        "i = Constant <value = int64[2] {-1, 8}> () o = Constant <value = int64[4] {-1, 3, 2, 4}> () "
+        "f = Reshape (x, i) p = MatMul (f, w) y = Reshape (p, o)", "x[B,2,3,8]", "y[B,3,2,4]", {"w": (8, 4)}),
     "linear, bias too long": Case("p = MatMul (x, w) y = Add (p, b)", output="y[B,5,4]", weights={"w": (8, 1), "b": (4,)}),
     "linear, no weight": Case("p = MatMul (x, w) y = Add (p, b)", "x[B,5,8]; w[8,4]", "y[B,5,4]", {"b": (4,)}),
     "attention, softmax along queries": Case(SCORES + "w = Softmax <axis = -2> (z) y = MatMul (w, v)", **HEADS),

@@ -6,8 +6,10 @@ a model predicts by more than rounding noise, and it touches no weight: those st
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+import onnx_ir as ir
 from onnx_ir.passes import common
 
 from exporters.graph.clean import infer_shapes
@@ -21,16 +23,16 @@ from exporters.graph.patterns import (
     instance_normalization,
     layer_normalization,
     linear,
+    matrix_product,
     mish,
     rms_normalization,
     swish,
 )
 from exporters.graph.patterns.registry import PATTERNS, Pattern, pattern, replace
+from exporters.graph.patterns.values import same_shape
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    import onnx_ir as ir
 
 __all__ = [
     "FUSED",
@@ -45,6 +47,7 @@ __all__ = [
     "instance_normalization",
     "layer_normalization",
     "linear",
+    "matrix_product",
     "mish",
     "pattern",
     "rms_normalization",
@@ -72,15 +75,36 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
         if (which is None or name in which) and (not for_file or (rule.since is not None and rule.since <= opset))
     ]
     infer_shapes(model)
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for graph in (model.graph, *model.graph.subgraphs()):
-        # From the end: the largest form comes before the smaller ones that it contains.
-        for node in reversed(list(graph)):
-            for rule in rules:
-                if node.graph is graph and node.domain == "" and node.op_type in rule.roots and _use(model, node, rule):
-                    counts[rule.name] = counts.get(rule.name, 0) + 1
+        _remove_idle_reshapes(graph)
+        while found := _once(model, graph, rules):  # what was recognised may be a part of the next form
+            counts += found
     common.RemoveUnusedNodesPass()(model)
-    return counts
+    return dict(counts)
+
+
+def _once(model: ir.Model, graph: ir.Graph, rules: list[Pattern]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    # From the end: the largest form comes before the smaller ones that it contains.
+    for node in reversed(list(graph)):
+        for rule in rules:
+            if node.graph is graph and node.domain == "" and node.op_type in rule.roots and _use(model, node, rule):
+                found[rule.name] += 1
+    return found
+
+
+def _remove_idle_reshapes(graph: ir.Graph) -> None:
+    """Reshapes to the shape that is there already hide a form; converters leave them where a transpose was."""
+    for node in list(graph):
+        if node.domain != "" or node.op_type != "Reshape":
+            continue
+        given, out = node.inputs[0], node.outputs[0]
+        if given is None or given.shape is None or out.shape is None or out.is_graph_output():
+            continue
+        if same_shape(given.shape, out.shape):
+            ir.convenience.replace_all_uses_with(out, given)
+            graph.remove(node, safe=True)
 
 
 def _use(model: ir.Model, node: ir.Node, rule: Pattern) -> bool:

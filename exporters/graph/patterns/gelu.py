@@ -19,7 +19,8 @@ _ARITHMETIC = ("Add", "Mul", "Div", "Sub", "Sum")
 def gelu(node: ir.Node) -> Step | None:
     """`0.5 * x * (1 + Erf(x / sqrt(2)))`, or `0.5 * x * (1 + Tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.
 
-    In any order and grouping. Not with constants that differ by more than the rounding of their dtype.
+    In any order and grouping, and with the complement `1 - Erf(-x / sqrt(2))`, as TensorFlow has it. Not with
+    constants that differ by more than the rounding of their dtype.
     """
     for inner in search(node.outputs[0], ("Erf", "Tanh"), _ARITHMETIC, 5):
         argument = inner.inputs[0]
@@ -39,9 +40,20 @@ def _exact(node: ir.Node, erf: ir.Node, argument: ir.Value) -> Step | None:
             continue
         number = scalar(other)
         number = 1.0 / number if number and scaled.op_type == "Div" else number
-        if close(number, math.sqrt(0.5), x) and _is_gelu(node, x, erf.outputs[0]):
-            return Step("Gelu", (x,), {"approximate": "none"}, fused=True)
+        for base, factor in _with_sign(x, number):
+            sign = math.copysign(1.0, factor)
+            if close(abs(factor), math.sqrt(0.5), base) and _is_gelu(node, base, erf.outputs[0], sign):
+                return Step("Gelu", (base,), {"approximate": "none"}, fused=True)
     return None
+
+
+def _with_sign(x: ir.Value, factor: float | None) -> list[tuple[ir.Value, float]]:
+    """The factor of x, and that of what x is the negative of."""
+    if factor is None:
+        return []
+    negated = producer(x, "Neg")
+    base = negated.inputs[0] if negated is not None else None
+    return [(x, factor)] if base is None else [(x, factor), (base, -factor)]
 
 
 def _approximate(node: ir.Node, tanh: ir.Node, argument: ir.Value) -> Step | None:
@@ -53,8 +65,8 @@ def _approximate(node: ir.Node, tanh: ir.Node, argument: ir.Value) -> Step | Non
     return None
 
 
-def _is_gelu(node: ir.Node, x: ir.Value, bounded: ir.Value) -> bool:
-    wanted: Polynomial = {monomial(x): 0.5, monomial(x, bounded): 0.5}
+def _is_gelu(node: ir.Node, x: ir.Value, bounded: ir.Value, sign: float = 1.0) -> bool:
+    wanted: Polynomial = {monomial(x): 0.5, monomial(x, bounded): 0.5 * sign}
     return is_float(x) and equals(expand(node.outputs[0], [x, bounded]), wanted, x) and keeps_rank(node, x)
 
 

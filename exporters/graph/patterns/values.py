@@ -164,6 +164,21 @@ def same_size(one: Any, other: Any) -> bool:
     return one is not None and other is not None and one.value is not None and one.value == other.value
 
 
+def same_shape(one: Any, other: Any) -> bool:
+    """Whether two shapes of as many elements are known to be equal: all dimensions but one, and so the last one too."""
+    if len(one) != len(other):
+        return False
+    unequal = [pair for pair in zip(one, other, strict=True) if not same_size(*pair)]
+    others = [size for size, also in zip(one, other, strict=True) if same_size(size, also)]
+    if len(unequal) == 1:  # dividing by the others must be possible
+        return all(isinstance(size, int) and size > 0 for size in others) and not _numbers(*unequal[0])
+    return not unequal
+
+
+def _numbers(one: Any, other: Any) -> bool:
+    return isinstance(one, int) and isinstance(other, int)
+
+
 def search(value: ir.Value, wanted: tuple[str, ...], through: tuple[str, ...], depth: int) -> Iterator[ir.Node]:
     """Nodes `wanted` from which `value` is computed through a few nodes of the kinds `through`, nearest first."""
     level, seen = [value], set()
