@@ -38,8 +38,8 @@ bench: $(READY)  ## R and latency of six models in four formats -> benchmarks/re
 bench-training: $(READY)  ## training speed against the usual tutorials' loops
 	$(BIN)/python benchmarks/training.py
 
-liars: $(READY)  ## wrong and right conversions through the verdict: the thresholds' evidence
-	$(BIN)/python benchmarks/liars.py
+liars: .venv-peers/.ready  ## wrong and right conversions through the verdict and other ways of checking -> docs/liars.md
+	.venv-peers/bin/python benchmarks/liars.py
 
 onnx-suite: $(READY)  ## ONNX's own backend cases through both importers
 	$(BIN)/python benchmarks/onnx_suite.py
@@ -69,7 +69,7 @@ clean:
 # Environments of their own, on top of the project's packages: what is compared with must not mix with what we need.
 NATIVE := torchvision==0.28.0 timm==1.0.31
 HUGGING_FACE := transformers==5.23.0
-PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28.0
+PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28.0 polygraphy==0.53.6
 
 .venv-native/.ready .venv-peers/.ready: $(READY)
 	$(PYTHON) -m venv $(@D)

@@ -76,9 +76,9 @@ def source_of(factory: str) -> sources.Source:
     return sources.resolve(f"tests.verification.models:{factory}", inputs=inputs, search=[str(ROOT)])
 
 
-def workers() -> WorkerPool:
-    """A pool whose workers have one thread each: the models here are too small for more."""
-    return WorkerPool(limits=Limits(threads=1))
+def workers(threads: int = 1) -> WorkerPool:
+    """A pool whose workers have one thread each unless told otherwise: the models here are too small for more."""
+    return WorkerPool(limits=Limits(threads=threads))
 
 
 def opened(pool: WorkerPool, kind: str, folder: Path, *, count: int = COUNT) -> Bench:
@@ -92,7 +92,7 @@ def opened(pool: WorkerPool, kind: str, folder: Path, *, count: int = COUNT) -> 
 
 def _data(kind: str, folder: Path) -> Path | None:
     """Word numbers have a range that no signature tells."""
-    if kind != "recurrent":
+    if not kind.startswith("recurrent"):
         return None
     path = folder / "words.npz"
     np.savez(path, words=np.random.default_rng(0).integers(0, 12, (60, 5)))

@@ -20,7 +20,7 @@ LYING_WORKER = f"{sys.executable} -P {liars.ROOT / 'tests/verification/lying_wor
 ALL_VARIANTS = {kind: names | UNSEEN.get(kind, {}) for kind, names in VARIANTS.items()}
 UNSEEN_MARK = pytest.mark.xfail(strict=True, reason="smaller than what rounding the model's scalars may change")
 VARIANT_ROWS = [pytest.param(kind, name, id=f"{kind}-{name}") for kind, names in VARIANTS.items() for name in names]
-TWO_OUTPUTS = ("dense", "convolutional")
+TWO_OUTPUTS = ("dense", "convolutional", "attention")
 VARIANT_ROWS += [pytest.param(k, name, marks=UNSEEN_MARK) for k, names in UNSEEN.items() for name in names]
 
 
