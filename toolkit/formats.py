@@ -137,8 +137,12 @@ def by_name(name: str, where: str = "--to") -> Format:
 
 
 def asked_for(to: str | Sequence[str]) -> tuple[str, ...]:
-    """The formats that `--to` asks for, each once; "all" are those of `ALL`. Raises UnknownFormat."""
-    wanted = [to] if isinstance(to, str) else list(to)
+    """The formats that `--to` asks for, each once: names, or names with commas between; "all" are those of `ALL`.
+
+    Raises UnknownFormat.
+    """
+    given = [to] if isinstance(to, str) else to
+    wanted = [name.strip() for item in given for name in item.split(",")]
     named = [by_name(name).name for name in wanted if name != "all"]
     return tuple(dict.fromkeys([*(ALL if "all" in wanted else ()), *named]))
 

@@ -141,6 +141,8 @@ def test_names():
     [
         ("all", ("onnx", "torchscript", "savedmodel", "hdf5")),
         ("keras", ("keras",)),
+        ("onnx,torchscript", ("onnx", "torchscript")),
+        (["hdf5, onnx", "keras"], ("hdf5", "onnx", "keras")),
         (["tflite", "all", "onnx", "tflite"], ("onnx", "torchscript", "savedmodel", "hdf5", "tflite")),
     ],
 )

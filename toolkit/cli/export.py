@@ -18,7 +18,7 @@ from toolkit.errors import VerdictFailed
     multiple=True,
     required=True,
     metavar="FORMAT",
-    help="onnx, torchscript, savedmodel, hdf5; all of these; keras; tflite.",
+    help="onnx, torchscript, savedmodel, hdf5; all of these; keras; tflite. Repeat it, or put commas between.",
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's folder.")
 @click.option("--opset", type=int, default=18, show_default=True, help="ONNX operator set of what is written.")
