@@ -50,6 +50,10 @@ class Bundle:
     routes: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdicts."""
+        return self.report._repr_html_()
+
     def file(self, name: str) -> Path:
         """The path of one format. Raises KeyError for one that was not exported."""
         return self.path / self.manifest.formats[name]

@@ -207,3 +207,16 @@ def test_a_log_scale_holds_its_ends_and_ticks():
     scale = charts.LogScale(-1, 6, 0.0, 70.0)
     assert [scale(value) for value in (0.0, 0.1, 1.0, 1e6, 1e9)] == [0.0, 0.0, 10.0, 70.0, 70.0]
     assert [tick.label for tick in scale.ticks()] == ["0.1", "1", "10", "100", "1000", "1e4", "1e5", "1e6"]
+
+
+def test_a_notebook_shows_the_verdicts(report):
+    text = report._repr_html_()
+    assert text.count("<tr>") == 1 + len(report.rows)
+    assert "<strong>FAIL</strong>" in text
+    assert "<strong>hdf5:</strong> The export does not predict" in text
+
+
+def test_a_notebook_runs_nothing_of_a_hostile_report(hostile):
+    text = hostile._repr_html_()
+    assert "<script" not in text
+    assert set(re.findall(r"<(\w+)", text)) <= {"div", "p", "strong", "br", "table", "thead", "tbody", "tr", "th", "td"}

@@ -50,6 +50,19 @@ def render_many(reports: Sequence[tuple[str, Report]]) -> str:
     )
 
 
+def notebook(report: Report) -> str:
+    """The summary that a notebook shows of a report: the table, and every row that is no pass in words."""
+    about, truth = cells.reference(report)
+    return _page(
+        "notebook.html",
+        report=report,
+        about=about,
+        truth=truth,
+        columns=cells.columns_for(report.rows),
+        words=explanation.words,
+    )
+
+
 @dataclass(frozen=True)
 class Item:
     """A row with everything that the templates show of it."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from typing import Any
 
 from toolkit.errors import (
@@ -226,6 +227,11 @@ class Report:
         """Verdict -> number of rows, for the summary line; verdicts that did not occur are left out."""
         verdicts = [row.verdict for row in self.rows]
         return {verdict.value: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows. Fetched by name, since the pages are made from this data and not the other way."""
+        shown: str = import_module("toolkit.report.html").notebook(self)
+        return shown
 
     def to_json(self) -> dict[str, Any]:
         data = {
