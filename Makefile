@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications zoo fuzz-onnx bench-torchscript peers-torch cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications zoo matrix fuzz-onnx bench-torchscript peers-torch cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -49,6 +49,9 @@ applications: $(READY)  ## Keras' applications and small nets to ONNX and TorchS
 
 zoo: .venv-native/.ready  ## PyTorch models to SavedModel, HDF5, .keras and LiteRT -> docs/zoo.md
 	.venv-native/bin/python benchmarks/zoo.py --missing
+
+matrix: $(READY)  ## every kind of source to every format -> docs/matrix.md
+	$(BIN)/python benchmarks/matrix.py
 
 fuzz-onnx: $(READY)  ## thousands of damaged ONNX models: refused with a message or written, never a crash
 	$(BIN)/python benchmarks/fuzz_onnx.py

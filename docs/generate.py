@@ -51,6 +51,17 @@ def formats_block() -> str:
     )
 
 
+def sources_block() -> str:
+    """Kinds of source with what a user writes for each; objects of the caller's own are for Python alone."""
+    from exporters.sources.kinds import KINDS
+
+    rows = (
+        (kind.words, f"`{kind.example}`" if kind.example else "in Python alone", kind.runtime)
+        for kind in KINDS.values()
+    )
+    return table(("source", "`toolkit export` ...", "opened in the worker"), rows)
+
+
 def commands_block() -> str:
     hidden = ("worker",)
     return table(
@@ -159,6 +170,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_block,
     "patterns": patterns_block,
     "results": results_block,
+    "sources": sources_block,
 }
 
 

@@ -37,6 +37,7 @@ def open_source(
         "runtime": runner.runtime,
         "ran_on": runner.ran_on,
         "was_training": getattr(runner, "was_training", False),
+        "notes": list(runner.notes),
     }
 
 

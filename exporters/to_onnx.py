@@ -63,9 +63,8 @@ def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
     with _quiet():
         program = torch.onnx.export(
             model.module,
-            args,
+            _closed(args, kwargs),
             None,
-            kwargs=kwargs,
             dynamo=True,
             optimize=False,
             verbose=False,
@@ -116,7 +115,7 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
     with _quiet():
         torch.onnx.export(
             module,
-            (*args, kwargs) if kwargs else args,
+            _closed(args, kwargs),
             str(path),
             dynamo=False,
             # Constants stay as they are, and no BatchNormalization is folded away: speed is the runtime's business.
@@ -132,6 +131,11 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
 
 def _example(model: TorchRunner) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return arguments(model.signature, _example_tensors(model))
+
+
+def _closed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Arguments as torch.onnx takes them: a dict at the end is the keywords, even where it was meant as an argument."""
+    return (*args, kwargs) if kwargs or (args and isinstance(args[-1], dict)) else args
 
 
 def _example_tensors(model: TorchRunner) -> dict[str, Any]:

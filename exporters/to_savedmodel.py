@@ -40,7 +40,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
 
 def _native(model: TensorFlowRunner, path: Path, _: ExportOptions) -> None:
     owner = getattr(model, "model", None) or getattr(model, "_model", None)
-    _save(model.function, _variables(owner), path, model.signature, model.contract)
+    _save(model.function, _variables(owner), path, model.signature, model.contract, owner)
 
 
 def _variables(owner: Any) -> list[Any]:
@@ -53,16 +53,35 @@ def _is_keras(variable: Any) -> bool:
     return type(variable).__module__.startswith("keras")
 
 
-def _save(function: Any, variables: list[Any], path: Path, signature: Signature, contract: Contract) -> None:
+def _save(
+    function: Any, variables: list[Any], path: Path, signature: Signature, contract: Contract, owner: Any = None
+) -> None:
     import tensorflow as tf
 
     holder = tf.Module()
     # What a signature captures must be reachable from the object that is saved; nothing else of the model is.
-    holder.captured = [*variables, *_resources(function)]
+    holder.captured = [*variables, *_resources(function), *_tables(owner)]
     tf.saved_model.save(holder, str(path), signatures={SERVING: function})
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / metadata.FILE).write_text(metadata.dumps(signature, contract), encoding="utf-8")
+
+
+def _tables(owner: Any) -> list[Any]:
+    """Lookup tables and vocabulary files of a model, however deep in it, which a function captures by their handles."""
+    from tensorflow.python.trackable import asset, resource
+
+    found, waiting, seen = [], [owner], set()
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen or not hasattr(item, "_trackable_children"):
+            continue
+        seen.add(id(item))
+        if isinstance(item, resource.TrackableResource | asset.Asset):
+            found.append(item)
+        else:
+            waiting += item._trackable_children().values()  # noqa: SLF001 - how SavedModel itself finds them
+    return found
 
 
 def _resources(function: Any) -> list[Any]:

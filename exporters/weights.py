@@ -12,6 +12,7 @@ from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
 from toolkit.runtime.torchscript_runner import TorchRunner, to_array
+from toolkit.worker.wire import is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +29,7 @@ def of_runner(runner: Runner) -> Iterator[tuple[str, Array]]:
         else ()
     )  # fmt: skip
     for name, array in found:
-        if array.dtype.kind == "f" and array.size >= _SMALLEST:
+        if is_float(array.dtype) and array.size >= _SMALLEST:
             yield name, array
 
 

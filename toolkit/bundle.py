@@ -23,9 +23,11 @@ from toolkit import __version__, certificate, files, formats, manifest
 from toolkit.errors import Inconclusive, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
 from toolkit.runtime import devices as device_names
+from toolkit.signature import Signature, identifiers
 from toolkit.verification import golden, report, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Batch
+from toolkit.verification.reference import same
 from toolkit.verification.report import Report, Row, Verdict
 from toolkit.verification.sides import Side, open_source
 from toolkit.verification.verifier import Settings
@@ -69,6 +71,7 @@ def export(
     optimize: bool = True,
     factory: str | None = None,
     framework: str | None = None,
+    signature: str | None = None,
     trust: Sequence[str] = (),
     data: str | Path | None = None,
     devices: Sequence[str] = ("cpu",),
@@ -90,6 +93,7 @@ def export(
         optimize: whether what is rebuilt from ONNX is made for speed, or keeps the source's weights bit for bit.
         factory: what rebuilds the architecture where the source holds weights alone.
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
+        signature: which signature of a SavedModel to export, where it has several.
         trust: SHA-256 prefixes of files that may run code when they are opened.
         data: an .npz of real inputs to verify with.
         devices: where to verify.
@@ -103,7 +107,9 @@ def export(
     Raises VerdictFailed with `report` set where a file does not predict what its source predicts, ExportFailed where
     there is no way to write one, and BadInput, NotWritable, DiskFull ... for the rest; nothing is left behind.
     """
-    resolved = sources.resolve(source, inputs=inputs, factory=factory, framework=framework, trust=trust)
+    resolved = sources.resolve(
+        source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
+    )
     request = Request(
         resolved,
         names=formats.asked_for(to),
@@ -198,7 +204,7 @@ def _require_repeatable(side: Side, name: str) -> None:
     """Raise Inconclusive for a random model before anything is written: no file could be shown to be like it."""
     values = examples.arrays(side.signature, examples.sizes(side.signature, 0))
     first, second = side.run([Batch("example", values, 1)] * 2)
-    if any(array.tobytes() != second[name].tobytes() for name, array in first.items()):
+    if any(not same(array, second[name]) for name, array in first.items()):
         raise Inconclusive(
             "the source gives other outputs when it is run again: it is random",
             where=name,
@@ -271,11 +277,18 @@ def _complete(
             "routes": dict(routes),
         },
         created=manifest.timestamp(),
+        names=_names(request.names, side.signature),
     )
     certificate.write(folder, listed, report.strict(found.to_json()))
     listed = replace(listed, files=manifest.list_files(folder))
     listed.save(folder)
     return listed
+
+
+def _names(forms: Sequence[str], signature: Signature) -> dict[str, dict[str, str]]:
+    """Format -> input -> what it is called there, for the inputs whose names it forbids."""
+    changed = {name: plain for name, plain in identifiers(signature.input_names).items() if name != plain}
+    return {name: changed for name in forms if changed and formats.by_name(name).plain_names}
 
 
 def _source_digest(resolved: Source) -> str | None:
@@ -289,7 +302,7 @@ def _versions(found: Report) -> dict[str, str]:
 
 
 def _notes(side: Side, routes: Mapping[str, str]) -> tuple[str, ...]:
-    notes = []
+    notes = list(side.notes)
     if side.was_training:
         notes.append("the model was in training mode; it was exported in evaluation mode")
     if "torchscript" in routes:

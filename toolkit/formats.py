@@ -29,6 +29,7 @@ class Format:
 
     `probe` recognises a path by its first bytes or layout, without opening it as a model. `runtime` names the worker
     that runs it, `package` the import that a process of its own needs and `runner` the "module:class" that opens it.
+    `plain_names` says that its inputs can be called by identifiers alone (`toolkit.signature.identifiers`).
     `in_all` says whether `--to all` means it too; the others are written where they are asked for by name.
     """
 
@@ -41,6 +42,7 @@ class Format:
     probe: Callable[[Path], bool]
     devices: tuple[str, ...] = ("cpu", "cuda")
     in_all: bool = True
+    plain_names: bool = False
 
     @property
     def exporter(self) -> str:
@@ -109,13 +111,13 @@ FORMATS: dict[str, Format] = {
         Format("torchscript", "model.pt", ".pt", "torch", "torch",
                "toolkit.runtime.torchscript_runner:TorchScriptRunner", _is_torchscript),
         Format("savedmodel", "saved_model", "", "tensorflow", "tensorflow",
-               "toolkit.runtime.savedmodel_runner:SavedModelRunner", _is_savedmodel),
+               "toolkit.runtime.savedmodel_runner:SavedModelRunner", _is_savedmodel, plain_names=True),
         Format("hdf5", "model.h5", ".h5", "tensorflow", "keras",
                "toolkit.runtime.hdf5_runner:Hdf5Runner", _is_hdf5),
         Format("keras", "model.keras", ".keras", "tensorflow", "keras",
                "toolkit.runtime.keras_runner:KerasArchiveRunner", _is_keras, in_all=False),
         Format("tflite", "model.tflite", ".tflite", "tensorflow", "tensorflow",
-               "toolkit.runtime.litert_runner:LitertRunner", _is_litert, ("cpu",), in_all=False),
+               "toolkit.runtime.litert_runner:LitertRunner", _is_litert, ("cpu",), in_all=False, plain_names=True),
     )
 }  # fmt: skip
 

@@ -30,7 +30,8 @@ class Manifest:
     """The content of manifest.json.
 
     `formats` maps a format's name to its path in the bundle; `files` maps every path (POSIX, relative) to its size in
-    bytes and SHA-256. `source` describes what was exported; `verification` sums up the verdicts.
+    bytes and SHA-256. `names` holds, for formats that forbid some, what an input is called there instead of its own
+    name; the run-time loader knows. `source` describes what was exported; `verification` sums up the verdicts.
     """
 
     signature: Signature
@@ -42,6 +43,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +52,7 @@ class Manifest:
             "signature": self.signature.to_json(),
             "contract": self.contract.to_json(),
             "formats": dict(self.formats),
+            "names": {name: dict(table) for name, table in self.names.items()},
             "files": {path: dict(entry) for path, entry in sorted(self.files.items())},
             "source": dict(self.source),
             "options": dict(self.options),
@@ -117,6 +120,7 @@ def _read(data: Mapping[str, Any]) -> Manifest:
         data["versions"],
         data["verification"],
         data["created"],
+        data.get("names", {}),
     )
 
 

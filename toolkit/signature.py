@@ -5,9 +5,11 @@ Knows no framework, and not NumPy either: the CLI parses `--input` with it befor
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from keyword import iskeyword
 from typing import Any
 
 from toolkit.errors import BadInput
@@ -204,6 +206,21 @@ def _bad_input(text: str, why: str) -> BadInput:
     )
 
 
+def identifiers(names: Sequence[str]) -> dict[str, str]:
+    """Each name with what it is called where only identifiers will do (arguments of TensorFlow's functions).
+
+    A name that is one stays; in the others what is no letter, digit or underscore becomes one. All stay distinct.
+    """
+    found = {name: name for name in names if name.isidentifier() and name[0].isalpha() and not iskeyword(name)}
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        plain = plain if plain[:1].isalpha() else f"input_{plain}"
+        plain = f"{plain}_" if iskeyword(plain) else plain
+        candidates = (plain if count == 0 else f"{plain}_{count}" for count in itertools.count())
+        found.setdefault(name, next(each for each in candidates if each not in found.values()))
+    return found
+
+
 def leaves(structure: Structure) -> Iterator[str]:
     """The names in a structure, in order."""
     match structure:
@@ -235,7 +252,7 @@ def unflatten(structure: Structure, values: Mapping[str, Any]) -> Any:
 def flatten(value: Any, name: str, *, is_leaf: Callable[[Any], bool]) -> tuple[Structure, dict[str, Any]]:
     """Name every leaf of a nested value after its path: `name`, `name.0`, or its own key at the top of a dict.
 
-    Mappings go by key, lists and tuples by position; an ordered-dict dataclass such as ModelOutput is a mapping.
+    Mappings go by key, dataclasses by field, lists and tuples by position.
     A leaf that is None stays None in the structure and gets no name.
     """
     flat: dict[str, Any] = {}
@@ -248,6 +265,8 @@ def flatten(value: Any, name: str, *, is_leaf: Callable[[Any], bool]) -> tuple[S
                 raise BadInput(f"the name '{path}' stands for two values", where=name)
             flat[path] = item
             return path
+        if is_dataclass(item) and not isinstance(item, type | Mapping):
+            item = {each.name: getattr(item, each.name) for each in fields(item)}
         if isinstance(item, Mapping):
             return {str(key): walk(child, str(key) if top else f"{path}.{key}", False) for key, child in item.items()}
         if isinstance(item, list | tuple):

@@ -10,6 +10,7 @@ import numpy as np
 
 from exporters.graph import tensorflow_prune, tensorflow_weights
 from toolkit.errors import ExportFailed
+from toolkit.runtime.savedmodel_runner import arguments_of
 from toolkit.signature import Signature
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +48,8 @@ def freeze(function: Any, signature: Signature) -> FrozenGraph:
     by_argument = dict(zip(_argument_names(function), arguments, strict=True))
     # A dict of outputs is flattened by its keys in sorted order.
     by_key = dict(zip(sorted(function.structured_outputs), frozen.outputs, strict=True))
-    inputs = tuple((name, by_argument[name].name) for name in signature.input_names)
+    keywords = arguments_of(function, signature)
+    inputs = tuple((name, by_argument[keywords[name]].name) for name in signature.input_names)
     outputs = tuple((name, by_key[name].name) for name in signature.output_names)
     graph_def = frozen.graph.as_graph_def(add_shapes=True)
     _embed(graph_def, captured)

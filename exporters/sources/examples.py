@@ -26,7 +26,7 @@ def sizes(signature: Signature, step: int) -> dict[str, int]:
 
 
 def arrays(signature: Signature, concrete: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """Arrays of the signature's inputs by name: standard normal floats, integers 0 and 1, booleans."""
+    """Arrays of the signature's inputs by name: standard normal floats, integers 0 and 1, booleans, words."""
     generator = np.random.default_rng(seed)
     return {spec.name: _array(spec, concrete, generator) for spec in signature.inputs}
 
@@ -36,10 +36,18 @@ def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.G
 
     shape = spec.with_sizes(concrete)
     if spec.dtype == "string":
-        return np.full(shape, "text", dtype=object)
+        return texts(generator, shape)
     if spec.dtype == "bool":
-        return generator.integers(0, 2, shape).astype(bool)
+        return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     dtype = dtype_of(spec.dtype)
     if spec.dtype.startswith(("int", "uint")):
-        return generator.integers(0, 2, shape).astype(dtype)
-    return generator.standard_normal(shape).astype(dtype)
+        return np.asarray(generator.integers(0, 2, shape)).astype(dtype)
+    return np.asarray(generator.standard_normal(shape)).astype(dtype)
+
+
+_WORDS = ("text", "a word", "", "Ünïcode ✓", "0", "longer than all of the others")
+
+
+def texts(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Words of several lengths and alphabets, one of them empty."""
+    return np.array(_WORDS, dtype=object)[np.asarray(generator.integers(0, len(_WORDS), shape))].reshape(shape)

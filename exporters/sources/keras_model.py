@@ -1,20 +1,23 @@
-"""Keras models: from a factory, a .keras file, weights with a factory, or an object in this process."""
+"""Keras models, whatever they came from; from a factory, or an object in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from exporters.sources import factory
-from exporters.sources.source import Source
+from exporters.sources import examples, factory
+from exporters.sources.source import Kind, Source
 from toolkit import metadata
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.hdf5_runner import keras_call, keras_signature
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner, concrete_function, spec_of
 from toolkit.signature import BATCH, Signature
+
+KINDS = (Kind("keras-object", "tensorflow", "exporters.sources.keras_model:open_object", "a `keras.Model` object"),)
 
 
 class KerasRunner(TensorFlowRunner):
@@ -30,9 +33,8 @@ class KerasRunner(TensorFlowRunner):
         self._build = build
 
     def __enter__(self) -> Self:
+        keras = self._import_keras()
         tf = self._enter_tensorflow()
-        import keras
-
         self.runtime = f"keras {keras.__version__}"
         with tf.device(self._place):
             self.model, example = self._build(keras)
@@ -47,26 +49,52 @@ class KerasRunner(TensorFlowRunner):
             self.signature = keras_signature(self.model)
         else:
             self.signature = declared or self._inputs_of(example)
-        try:
-            self.function = concrete_function(tf, keras_call(self._converted(tf), self.signature), self.signature)
-        except BadInput:
-            raise
-        except Exception as error:
-            raise FactoryFailed(
-                f"the model raised {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
-                where=self.source.name,
-                hint="Do the inputs described with --input fit the model?",
-            ) from error
+        self.signature, self.function = self._called(tf, self.signature)
         if not self.signature.outputs:
             self.signature = with_outputs(self.signature, self.function)
         self.signature = _as_computed(self.signature, self.function)
         return self
 
-    def _converted(self, tf: Any) -> Any:
-        """A model of the user's own class as a tf.function, so that its Python control flow becomes the graph's."""
-        if type(self.model).__module__.startswith("keras."):
-            return self.model
-        return tf.function(lambda values, training: self.model(values, training=training))
+    def _import_keras(self) -> Any:
+        import keras
+
+        return keras
+
+    def _called(self, tf: Any, inputs: Signature) -> tuple[Signature, Any]:
+        """The model as one concrete function, in the first form of call that it takes; the first error if none."""
+        errors = []
+        for signature, call in self._forms(tf, inputs):
+            try:
+                return signature, concrete_function(tf, keras_call(call, signature), signature)
+            except BadInput:
+                raise
+            except Exception as error:  # noqa: BLE001 - a user's model raises whatever it likes
+                errors.append(error)
+        raise FactoryFailed(
+            f"the model raised {type(errors[0]).__name__}: {said(errors[0])}",
+            where=self.source.name,
+            hint="Do the inputs described with --input fit the model?",
+        ) from errors[0]
+
+    def _forms(self, tf: Any, inputs: Signature) -> Iterator[tuple[Signature, Any]]:
+        """How the model may be called: as its class says by names; with one value, a list of them, or a dict of them.
+
+        A model of the user's own class is called in a tf.function, so that its Python control flow becomes the graph's.
+        """
+        if type(self.model).__module__.startswith(("keras.", "tf_keras.")):
+            yield inputs, self.model
+            return
+        model, named = self.model, {name: name for name in inputs.input_names}
+        parameters = [name for name in inspect.signature(model.call).parameters if name not in ("training", "mask")]
+        if len(parameters) > 1 and set(named) <= set(parameters):
+            by_name = tf.function(lambda values, training: model(**values, **_training(model, training)))
+            yield replace(inputs, input_structure=dict(named)), by_name
+        yield inputs, tf.function(lambda values, training: model(values, training=training))
+        if isinstance(inputs.input_structure, list):
+            yield (
+                replace(inputs, input_structure=dict(named)),
+                tf.function(lambda values, training: model(values, training=training)),
+            )
 
     def _inputs_of(self, example: Any) -> Signature:
         if example is None:
@@ -76,6 +104,35 @@ class KerasRunner(TensorFlowRunner):
                 hint="Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs).",
             )
         return example_signature(example)
+
+
+def _training(model: Any, training: bool) -> dict[str, bool]:
+    """Keras takes `training` away from models whose `call` does not want it only where it is passed by position."""
+    return {"training": training} if "training" in inspect.signature(model.call).parameters else {}
+
+
+def said(error: Exception) -> str:
+    """The line of an error's text that says what is wrong; AutoGraph puts the user's lines before it."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [""]
+    return (lines[-1] if lines[0] == "in user code:" else lines[0])[:200]
+
+
+def zeros(model: Any, signature: Signature) -> None:
+    """Call a model once, so that it makes its weights."""
+    import tensorflow as tf
+
+    sizes = examples.sizes(signature, 0)
+    values = {spec.name: tf.zeros(spec.with_sizes(sizes), spec.dtype) for spec in signature.inputs}
+    errors = []
+    positional = list(values.values())
+    for given in (positional[0], values) if len(values) == 1 else (positional, values):
+        try:
+            model(given)
+        except Exception as error:  # noqa: BLE001 - a user's model raises whatever it likes
+            errors.append(error)
+        else:
+            return
+    raise FactoryFailed(f"the model raised {type(errors[0]).__name__}: {said(errors[0])}") from errors[0]
 
 
 def _as_computed(signature: Signature, function: Any) -> Signature:
@@ -113,40 +170,6 @@ def open_factory(source: Source, device: str, threads: int | None) -> KerasRunne
     assert source.factory is not None
     text = source.factory
     return KerasRunner(source, lambda _: factory.build(text, source.search), device, threads)
-
-
-def open_file(source: Source, device: str, threads: int | None) -> KerasRunner:
-    """A .keras file, in safe mode: it may name built-in layers and registered classes, and run no code of its own."""
-    return KerasRunner(source, lambda keras: (load_file(keras, str(source.path)), None), device, threads)
-
-
-def load_file(keras: Any, path: str) -> Any:
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise BadInput(
-            f"Keras cannot open it ({str(error).strip().splitlines()[0][:200]})",
-            where=path,
-            hint="It is truncated or damaged, needs a class of its own (use a factory), or was written by Keras 2.",
-        ) from error
-
-
-def open_weights(source: Source, device: str, threads: int | None) -> KerasRunner:
-    """A .weights.h5 file put into what the factory builds."""
-    return KerasRunner(source, lambda _: _with_weights(source), device, threads)
-
-
-def _with_weights(source: Source) -> tuple[Any, Any]:
-    assert source.factory is not None
-    model, example = factory.build(source.factory, source.search)
-    try:
-        model.load_weights(source.path)
-    except Exception as error:
-        raise BadInput(
-            f"the weights do not fit the model of {source.factory} ({str(error).strip().splitlines()[0][:200]})",
-            where=source.path,
-        ) from error
-    return model, example
 
 
 def open_object(source: Source, device: str, threads: int | None, model: Any = None) -> KerasRunner:

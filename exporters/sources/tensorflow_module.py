@@ -10,12 +10,16 @@ from typing import Any, Self
 
 from exporters.sources import factory
 from exporters.sources.keras_model import example_signature, with_outputs
-from exporters.sources.source import Source
+from exporters.sources.source import Kind, Source
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.hdf5_runner import named_outputs
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner, concrete_function, spec_of
 from toolkit.signature import Signature, leaves, unflatten
+
+KINDS = (
+    Kind("tensorflow-object", "tensorflow", "exporters.sources.tensorflow_module:open_object", "a `tf.Module` object"),
+)
 
 
 class TensorFlowModuleRunner(TensorFlowRunner):

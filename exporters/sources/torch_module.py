@@ -1,19 +1,20 @@
-"""PyTorch modules: from a factory, a pickle of the user's own, weights with a factory, or an object in this process."""
+"""PyTorch modules: run eagerly, whatever they came from; from a factory, or an object in this process."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
 
-from exporters.sources import examples, factory
-from exporters.sources.source import Source
+from exporters.sources import examples, factory, plain_outputs
+from exporters.sources.source import Kind, Source
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.torchscript_runner import TorchRunner, arguments, spec_of, to_tensor
 from toolkit.signature import BATCH, Dim, Signature, Structure, flatten, leaves
+
+KINDS = (Kind("torch-object", "torch", "exporters.sources.torch_module:open_object", "a `torch.nn.Module` object"),)
 
 
 class TorchModuleRunner(TorchRunner):
@@ -24,6 +25,9 @@ class TorchModuleRunner(TorchRunner):
     ) -> None:
         super().__init__(device=device, threads=threads)
         self.source = source
+        self.was_training = False
+        self.own_inputs: Signature | None = None  # what a file says of itself
+        self.contract = Contract()
         self._build = build
 
     def __enter__(self) -> Self:
@@ -31,12 +35,16 @@ class TorchModuleRunner(TorchRunner):
         module, example = self._build(self._torch)
         if not isinstance(module, self._torch.nn.Module):
             raise factory.wrong_type(self.source.name, module, "torch.nn.Module")
-        self.was_training = any(part.training for part in module.modules())
-        self.module = module.to(place).eval()
-        inputs = self.source.declared_inputs() or self._inputs_of(example)
-        self.contract = Contract.from_json(self.source.facts.get("contract") or {})
+        self.was_training = self.was_training or any(part.training for part in module.modules())
+        self.module = self._evaluated(module.to(place))
+        inputs = self.source.declared_inputs() or self.own_inputs or self._inputs_of(example)
+        if "contract" in self.source.facts:
+            self.contract = Contract.from_json(self.source.facts["contract"])
         self.signature = inputs if inputs.outputs else self._with_outputs(self._arranged(inputs))
         return self
+
+    def _evaluated(self, module: Any) -> Any:
+        return module.eval()
 
     def _inputs_of(self, example: Any) -> Signature:
         """A signature from example inputs: their first dimension is the batch, and varies."""
@@ -76,6 +84,8 @@ class TorchModuleRunner(TorchRunner):
         return inputs
 
     def _parameter_names(self) -> list[str]:
+        if "ScriptModule" in type(self.module).__name__:
+            return [argument.name for argument in self.module.forward.schema.arguments][1:]
         parameters = inspect.signature(self.module.forward).parameters.values()
         return [item.name for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
 
@@ -85,6 +95,8 @@ class TorchModuleRunner(TorchRunner):
     def _with_outputs(self, inputs: Signature) -> Signature:
         """Run at two sets of sizes: a dimension of an output that follows a symbol bears its name."""
         chosen = [examples.sizes(inputs, step) for step in (0, 1)]
+        if "ScriptModule" not in type(self.module).__name__:  # which can return nothing else
+            plain_outputs.install(self.module, self._run(inputs, chosen[0]))
         (structure, first), (_, second) = (self._outputs_at(inputs, sizes) for sizes in chosen)
         specs = []
         for name in leaves(structure):
@@ -94,13 +106,16 @@ class TorchModuleRunner(TorchRunner):
         return Signature(inputs.inputs, tuple(specs), inputs.input_structure, structure, inputs.limits)
 
     def _outputs_at(self, inputs: Signature, sizes: dict[str, int]) -> tuple[Structure, dict[str, Any]]:
+        return flatten(self._run(inputs, sizes), "output", is_leaf=self._is_tensor)
+
+    def _run(self, inputs: Signature, sizes: dict[str, int]) -> Any:
         values = {
             name: to_tensor(self._torch, array, self.ran_on) for name, array in examples.arrays(inputs, sizes).items()
         }
         args, kwargs = arguments(inputs, values)
         try:
             with self._torch.inference_mode():
-                outputs = self.module(*args, **kwargs)
+                return self.module(*args, **kwargs)
         except Exception as error:
             shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in values.items())
             raise FactoryFailed(
@@ -108,7 +123,6 @@ class TorchModuleRunner(TorchRunner):
                 where=self.source.name,
                 hint="Do the inputs described with --input fit the model?",
             ) from error
-        return flatten(outputs, "output", is_leaf=self._is_tensor)
 
 
 def _dim(name: str, axis: int, pair: tuple[int, int], chosen: list[dict[str, int]]) -> Dim:
@@ -124,60 +138,6 @@ def open_factory(source: Source, device: str, threads: int | None) -> TorchModul
     assert source.factory is not None
     text = source.factory
     return TorchModuleRunner(source, lambda _: factory.build(text, source.search), device, threads)
-
-
-def open_weights(source: Source, device: str, threads: int | None) -> TorchModuleRunner:
-    """A state_dict (.pt, .pth, .safetensors) put into what the factory builds; every name must fit."""
-    return TorchModuleRunner(source, lambda torch: _with_weights(torch, source), device, threads)
-
-
-def _with_weights(torch: Any, source: Source) -> tuple[Any, Any]:
-    assert source.factory is not None
-    assert source.path is not None
-    module, example = factory.build(source.factory, source.search)
-    weights = load_weights(torch, Path(source.path))
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        details = " ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise BadInput(
-            f"the weights do not fit the model of {source.factory} ({details[:300]})", where=source.path
-        ) from error
-    return module, example
-
-
-def load_weights(torch: Any, path: Path) -> dict[str, Any]:
-    """Tensors by name from a file that can hold nothing else. Raises BadInput for a damaged one."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(path))
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise BadInput(
-            f"PyTorch cannot read its weights ({str(error).strip().splitlines()[0][:200]})", where=str(path)
-        ) from error
-    return dict(loaded.get("state_dict", loaded))
-
-
-def open_pickle(source: Source, device: str, threads: int | None) -> TorchModuleRunner:
-    """A whole pickled module: runs code, and comes here only when the user trusts the file by its SHA-256."""
-    return TorchModuleRunner(source, lambda torch: (_unpickle(torch, source), None), device, threads)
-
-
-def _unpickle(torch: Any, source: Source) -> Any:
-    import sys
-
-    sys.path.extend(folder for folder in source.search if folder not in sys.path)
-    try:
-        return torch.load(source.path, map_location="cpu", weights_only=False)
-    except Exception as error:
-        raise BadInput(
-            f"PyTorch cannot unpickle it ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})",
-            where=source.path,
-            hint="The module that defines its class must be importable from the working directory.",
-        ) from error
 
 
 def open_object(source: Source, device: str, threads: int | None, model: Any = None) -> TorchModuleRunner:

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from exporters.sources.keras_model import KerasRunner
-from exporters.sources.source import Source
+from exporters.sources.source import Asked, Kind, Source
 from exporters.sources.tensorflow_module import TensorFlowModuleRunner
 from exporters.sources.torch_module import TorchModuleRunner
 from toolkit import artifact
+from toolkit.errors import BadInput
+
+KINDS = (
+    Kind("trained-torch", "torch", "exporters.sources.trained:open_torch", "what `toolkit train` leaves", "folder"),
+    Kind("trained-keras", "tensorflow", "exporters.sources.trained:open_keras", "the same, of Keras", "folder"),
+    Kind("trained-tensorflow", "tensorflow", "exporters.sources.trained:open_tensorflow",
+         "the same, of low-level TensorFlow", "folder"),
+)  # fmt: skip
+
+
+def probe(source: Source, asked: Asked) -> Source | None:
+    """A folder with a trainer's sidecar."""
+    if not (asked.path / artifact.SIDECAR).is_file():
+        return None
+    found = artifact.load(asked.path)
+    kind = f"trained-{found.format}"
+    if kind not in {each.name for each in KINDS}:
+        raise BadInput(f"it names the framework '{found.format}'", where=str(asked.path / artifact.SIDECAR))
+    data = str(found.file("test").absolute()) if "test" in found.files else None
+    facts = {"contract": found.contract.to_json(), "data": data}
+    return replace(source, kind=kind, signature=found.signature.to_json(), facts=facts)
 
 
 def open_torch(source: Source, device: str, threads: int | None) -> TorchModuleRunner:

@@ -40,7 +40,8 @@ SOURCES = {
     "half.h5": "BadInput: {desk}/half.h5: Keras cannot open it (<...>)\n"
     "  It is truncated or damaged, holds weights alone, or was written by Keras 2.",
     "half.keras": "BadInput: {desk}/half.keras: Keras cannot open it (<...>)\n"
-    "  It is truncated or damaged, needs a class of its own (use a factory), or was written by Keras 2.",
+    "  It is truncated or damaged, or needs a class of its own: --factory package.module:callable, whose module"
+    " registers it.",
     "half_sm": "BadInput: half_sm/saved_model.pb: it is damaged\n  Export or copy it again.",
     "no_variables_sm": "BadInput: {desk}/no_variables_sm: TensorFlow cannot open it (<...>)\n"
     "  The folder is incomplete or damaged; export or copy it again.",
@@ -49,7 +50,8 @@ SOURCES = {
     "weights.pt": f"BadInput: {{desk}}/weights.pt: {WEIGHTS_ALONE}",
     "weights.safetensors": f"BadInput: {{desk}}/weights.safetensors: {WEIGHTS_ALONE}",
     "other_weights.pt --factory zoo_torch:build": "BadInput: {desk}/other_weights.pt: the weights do not fit the model"
-    " of zoo_torch:build (Missing key(s) in state_dict: <...> Unexpected key(s) in state_dict: <...>)",
+    " of zoo_torch:build (missing: hidden.bias, hidden.weight, norm.bias, norm.num_batches_tracked and 5 more;"
+    " not known: other)",
     "good": "BadInput: good: a bundle is what an export leaves, not a source\n"
     "  Name one of its files, for instance good/model.onnx.",
     "nomodule:build": "BadInput: nomodule:build: there is no module 'nomodule'\n"
@@ -128,9 +130,9 @@ OTHERS = {
     "export zoo_torch:build --to onnx -o out --memory -1": f"BadInput: --memory: '-1' {LIMIT}",
     "export zoo_torch:build --to onnx -o out --memory inf": f"BadInput: --memory: 'inf' {LIMIT}",
     "export zoo_torch:build --to onnx -o out --python torch": "BadInput: --python: 'torch' is not"
-    " torch|tensorflow|onnxruntime=...",
+    " torch|tensorflow|tf_keras|onnxruntime=...",
     "export zoo_torch:build --to onnx -o out --worker tpu=x": "BadInput: --worker: 'tpu=x' is not"
-    " cpu|cuda|torch|tensorflow|onnxruntime=...",
+    " cpu|cuda|torch|tensorflow|tf_keras|onnxruntime=...",
     "export zoo_torch:build --to onnx -o out --python torch=/no/python": "BadInput: /no/python: the torch worker"
     " cannot be started (No such file or directory)\n  Check --python and --worker.",
     "verify zoo_torch:build": "BadInput: TARGET: there is nothing to verify\n"

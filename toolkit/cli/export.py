@@ -64,6 +64,7 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 optimize=given["optimize"],
                 factory=given["factory"],
                 framework=given["framework"],
+                signature=given["signature"],
                 trust=given["trust"],
                 data=given["data"],
                 devices=given["devices"],
@@ -99,8 +100,9 @@ def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, A
     from toolkit.report.plain import plain
 
     found = sources.resolve(
-        source, inputs=given["inputs"], factory=given["factory"], framework=given["framework"], trust=given["trust"]
-    )
+        source, inputs=given["inputs"], factory=given["factory"], framework=given["framework"],
+        signature=given["signature"], trust=given["trust"],
+    )  # fmt: skip
     names = formats.asked_for(to)
     click.echo(f"source   {plain(source)}: {found.kind}, opened by {found.runtime}")
     for name in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,10 +13,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="Print one strict JSON object.")
-def command(path: Path, as_json: bool) -> None:
-    """Say what PATH is, without running it: kind, writer, signature, parameters, operators, and what in it is code."""
+def command(path: str, as_json: bool) -> None:
+    """Say what PATH is, without running it: kind, writer, signature, parameters, operators, and what in it is code.
+
+    PATH is a file or folder of any kind that `toolkit export` takes, or a name: package.module:callable, timm:resnet18.
+    """
     from toolkit.inspection import inspect
 
     found = inspect(path)
@@ -32,7 +34,7 @@ def _lines(found: Inspection) -> list[tuple[str, str]]:
     from toolkit.files import describe_size
     from toolkit.report.plain import plain
 
-    lines = [("kind", f"{found.kind}, {describe_size(found.size)}")]
+    lines = [("kind", f"{found.kind}, {describe_size(found.size)}" if found.size else found.kind)]
     if found.writer:
         lines.append(("written by", plain(found.writer)))
     if found.signature is not None:

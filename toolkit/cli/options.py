@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from toolkit.verification.report import Report
     from toolkit.worker.limits import Limits
 
+_RUNTIMES = ("torch", "tensorflow", "tf_keras", "onnxruntime")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -28,6 +29,7 @@ def source_options(function: Function) -> Function:
             type=click.Choice(["torch", "keras", "tensorflow"]),
             help="Of a factory, where its module does not show it.",
         ),
+        click.option("--signature", metavar="NAME", help="Which signature of a SavedModel, where it has several."),
         click.option("--factory", metavar="PACKAGE.MODULE:CALLABLE", help="Builds the model where SOURCE is weights."),
         click.option(
             "--input",
@@ -59,7 +61,7 @@ def worker_options(function: Function) -> Function:
             "pythons",
             multiple=True,
             metavar="RUNTIME=PATH",
-            help="Another interpreter for torch, tensorflow or onnxruntime.",
+            help="Another interpreter for torch, tensorflow, tf_keras (Keras 2) or onnxruntime.",
         ),
     ):
         function = option(function)
@@ -98,8 +100,8 @@ def commands(pythons: tuple[str, ...], workers: tuple[str, ...]) -> dict[str, st
     """`--python` and `--worker` as one table. Raises BadInput for what is not NAME=VALUE."""
     table: dict[str, str] = {}
     for option, texts, names in (
-        ("--python", pythons, ("torch", "tensorflow", "onnxruntime")),
-        ("--worker", workers, ("cpu", "cuda", "torch", "tensorflow", "onnxruntime")),
+        ("--python", pythons, _RUNTIMES),
+        ("--worker", workers, ("cpu", "cuda", *_RUNTIMES)),
     ):
         for text in texts:
             name, separator, value = text.partition("=")

@@ -55,6 +55,7 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             inputs=given["inputs"],
             factory=given["factory"],
             framework=given["framework"],
+            signature=given["signature"],
             trust=given["trust"],
             count=given["count"],
             seed=given["seed"],

@@ -14,6 +14,7 @@ from toolkit.contract import Contract
 from toolkit.errors import BadInput, DeviceMissing
 from toolkit.runtime import devices
 from toolkit.runtime.runner import Arrays, Runner
+from toolkit.signature import identifiers
 
 Array = np.ndarray[Any, Any]
 
@@ -25,6 +26,7 @@ class LitertRunner(Runner):
         self.path = path
         self.device = device
         self.threads = threads
+        self.notes: list[str] = []
         self._loaded: Any = None
         self._shapes: dict[str, tuple[int, ...]] = {}
 
@@ -65,6 +67,8 @@ class LitertRunner(Runner):
         else:
             sides = (self._model.get_input_details(), self._model.get_output_details())
             inputs, outputs = ({item["name"]: int(item["index"]) for item in side} for side in sides)
+        names = identifiers(self.signature.input_names)
+        inputs = {name: inputs[named] for name in names for named in (name, names[name]) if named in inputs}
         missing = [name for name in self.signature.input_names if name not in inputs]
         missing += [name for name in self.signature.output_names if name not in outputs]
         if missing:

@@ -27,6 +27,7 @@ class OnnxRunner(Runner):
         self.path = path
         self.device = device
         self.threads = threads
+        self.notes: list[str] = []
 
     def __enter__(self) -> Self:
         import onnxruntime

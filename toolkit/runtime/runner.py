@@ -31,6 +31,8 @@ class Runner(ABC):
     contract: Contract
     #: False where the file does not name its outputs: then they are compared by position, and the report says so.
     names_are_declared: bool = True
+    #: What the user should know of how the model was opened, in words; may grow on entry.
+    notes: list[str]
 
     @abstractmethod
     def __enter__(self) -> Self: ...

@@ -12,7 +12,7 @@ from toolkit.contract import Contract
 from toolkit.errors import BadInput, DeviceMissing
 from toolkit.runtime import devices
 from toolkit.runtime.runner import Arrays, Runner
-from toolkit.signature import Dim, Signature, TensorSpec
+from toolkit.signature import Dim, Signature, TensorSpec, identifiers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,7 @@ class TensorFlowRunner(Runner):
         self.path = path
         self.device = device
         self.threads = threads
+        self.notes: list[str] = []
 
     def _enter_tensorflow(self) -> Any:
         """Import TensorFlow, prove the device and pin the threads; returns the module."""
@@ -51,7 +52,8 @@ class TensorFlowRunner(Runner):
 
     def prepare(self, inputs: Arrays) -> Any:
         with self._tf.device(self._place):
-            return {name: self._tf.convert_to_tensor(array) for name, array in inputs.items()}
+            names = arguments_of(self.function, self.signature)
+            return {names[name]: self._tf.convert_to_tensor(array) for name, array in inputs.items()}
 
     def invoke(self, feed: Any) -> Any:
         with self._tf.device(self._place):
@@ -84,19 +86,23 @@ class SavedModelRunner(TensorFlowRunner):
         try:
             with tf.device(self._place):
                 self._model = tf.saved_model.load(str(self.path))
-            self.function = self._model.signatures[SERVING]
-        except KeyError:
-            raise BadInput(f"the SavedModel has no signature '{SERVING}'", where=str(self.path)) from None
         except Exception as error:
             raise BadInput(
                 f"TensorFlow cannot open it ({str(error).strip().splitlines()[0][:200]})",
                 where=str(self.path),
                 hint="The folder is incomplete or damaged; export or copy it again.",
             ) from error
+        self.function = self._model.signatures[self._signature_name(list(self._model.signatures))]
         extra = self.path / "assets.extra" / metadata.FILE
         declared = metadata.loads(extra.read_text("utf-8") if extra.is_file() else None)
         self.signature, self.contract = declared or (signature_of(self.function), Contract())
         return self
+
+    def _signature_name(self, names: list[str]) -> str:
+        """Which of the file's signatures is called."""
+        if SERVING not in names:
+            raise BadInput(f"the SavedModel has no signature '{SERVING}'", where=str(self.path))
+        return SERVING
 
 
 def import_tensorflow(threads: int | None = None) -> Any:
@@ -124,12 +130,25 @@ def concrete_function(tf: Any, call: Callable[[dict[str, Any]], dict[str, Any]],
     """`call` as one graph for every size of its dynamic dimensions: keyword tensors in, a dict of tensors out.
 
     AutoGraph stays off: what `call` does of its own is plain Python, and a user's model in it brings a tf.function.
+    The keywords are identifiers; `arguments_of` says which is whose.
     """
+    names = identifiers(inputs.input_names)
     specs = {
-        spec.name: tf.TensorSpec([None if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
+        names[spec.name]: tf.TensorSpec([None if isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
         for spec in inputs.inputs
     }
-    return tf.function(lambda **feed: call(feed), autograph=False).get_concrete_function(**specs)
+
+    def by_keyword(**feed: Any) -> Any:
+        return call({name: feed[keyword] for name, keyword in names.items()})
+
+    return tf.function(by_keyword, autograph=False).get_concrete_function(**specs)
+
+
+def arguments_of(function: Any, signature: Signature) -> dict[str, str]:
+    """The keyword of a concrete function that takes each input: its name, or the identifier that stands for it."""
+    _, keywords = function.structured_input_signature
+    names = identifiers(signature.input_names)
+    return {name: name if name in keywords else names[name] for name in signature.input_names}
 
 
 def signature_of(function: Any) -> Signature:

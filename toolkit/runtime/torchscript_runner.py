@@ -25,6 +25,7 @@ class TorchRunner(Runner):
     def __init__(self, *, device: str = "cpu", threads: int | None = None) -> None:
         self.device = device
         self.threads = threads
+        self.notes: list[str] = []
 
     def _enter_torch(self) -> Any:
         """Import PyTorch, prove the device and pin the threads; returns the torch.device."""
@@ -75,6 +76,7 @@ class TorchScriptRunner(TorchRunner):
                     where=str(self.path),
                     hint="It is truncated, damaged, or another kind of .pt file; export or copy it again.",
                 ) from error
+        self.was_training = bool(self.module.training)
         self.module.eval()
         declared = metadata.loads(extra[metadata.FILE])
         self.names_are_declared = declared is not None

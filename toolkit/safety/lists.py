@@ -40,7 +40,8 @@ _TENSORFLOW_NEVER = re.compile(
 )
 _TENSORFLOW_STATEFUL = (
     "Assert", "AssignAddVariableOp", "AssignSubVariableOp", "AssignVariableOp", "Case", "CheckNumerics",
-    "CheckNumericsV2", "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3", "DestroyResourceOp", "DisableCopyOnRead", "Empty",
+    "CheckNumericsV2", "CudnnRNN", "CudnnRNNBackprop", "CudnnRNNBackpropV2", "CudnnRNNBackpropV3",
+    "CudnnRNNV2", "CudnnRNNV3", "DestroyResourceOp", "DisableCopyOnRead", "Empty",
     "GuaranteeConst", "HashTable", "HashTableV2", "If", "InitializeTableV2", "LookupTableExportV2", "LookupTableFindV2",
     "LookupTableImportV2", "LookupTableInsertV2", "LookupTableSizeV2", "Multinomial", "MutableDenseHashTableV2",
     "MutableHashTableOfTensorsV2", "MutableHashTableV2", "ParameterizedTruncatedNormal", "PartitionedCall",

@@ -24,8 +24,9 @@ _GIVEN = ("Placeholder", "PlaceholderWithDefault")
 # message -> field -> (number, type, is it a list); a map is a list of entries with a key and a value.
 _MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
     "SavedModel": {"meta_graphs": (2, "MetaGraph", True)},
-    "MetaGraph": {"graph": (2, "Graph", False), "signatures": (5, "SignatureEntry", True),
+    "MetaGraph": {"info": (1, "Info", False), "graph": (2, "Graph", False), "signatures": (5, "SignatureEntry", True),
                   "collections": (4, "CollectionEntry", True)},
+    "Info": {"tensorflow_version": (5, "string", False)},
     "Graph": {"node": (1, "Node", True), "library": (2, "Library", False)},
     "Library": {"function": (1, "Function", True)},
     "Function": {"signature": (1, "Definition", False), "node": (3, "Node", True)},
@@ -37,9 +38,11 @@ _MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
     "AttributeList": {"func": (9, "Called", True)},
     "Called": {"name": (1, "string", False)},
     "SignatureEntry": {"key": (1, "string", False), "value": (2, "Signature", False)},
-    "Signature": {"outputs": (2, "TensorEntry", True)},
+    "Signature": {"inputs": (1, "TensorEntry", True), "outputs": (2, "TensorEntry", True)},
     "TensorEntry": {"key": (1, "string", False), "value": (2, "Tensor", False)},
-    "Tensor": {"name": (1, "string", False)},
+    "Tensor": {"name": (1, "string", False), "dtype": (2, "int64", False), "shape": (3, "Shape", False)},
+    "Shape": {"dim": (2, "Dim", True), "unknown_rank": (3, "bool", False)},
+    "Dim": {"size": (1, "int64", False)},
     "CollectionEntry": {"key": (1, "string", False), "value": (2, "Collection", False)},
     "Collection": {"nodes": (1, "NodeList", False)},
     "NodeList": {"value": (1, "string", True)},
@@ -49,7 +52,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
 def findings(path: Path) -> list[str]:
     """Operators that are not on the list. Raises BadInput where the graph cannot be read."""
     found: list[str] = []
-    for meta in _read(path).meta_graphs:
+    for meta in read(path).meta_graphs:
         found += _of_graph(meta)
     return found
 
@@ -122,7 +125,7 @@ def _first_saving(body: Iterable[Any]) -> str:
     return str(next(node.op for node in body if node.op in _SAVING))
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
     """The fields above of the graph's protobuf, by Google's own parser; whatever else is in it is skipped."""
     try:
         content = (path / GRAPH).read_bytes()
@@ -148,14 +151,15 @@ def _message() -> Any:
             "the package 'protobuf' is not installed", hint="`toolkit doctor` says what to run."
         ) from None
     field = descriptor_pb2.FieldDescriptorProto
+    plain = {"string": field.TYPE_STRING, "int64": field.TYPE_INT64, "bool": field.TYPE_BOOL}
     file = descriptor_pb2.FileDescriptorProto(name="toolkit_savedmodel.proto", package="toolkit", syntax="proto3")
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
         for key, (number, kind, is_list) in fields.items():
             label = field.LABEL_REPEATED if is_list else field.LABEL_OPTIONAL
             added = message.field.add(name=key, number=number, label=label)
-            if kind == "string":
-                added.type = field.TYPE_STRING
+            if kind in plain:
+                added.type = plain[kind]
             else:
                 added.type, added.type_name = field.TYPE_MESSAGE, f".toolkit.{kind}"
     pool = descriptor_pool.DescriptorPool()

@@ -14,22 +14,28 @@ from typing import Any
 
 import numpy as np
 
+from exporters.sources import examples
 from toolkit.errors import Inconclusive
 from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
 from toolkit.runtime.torchscript_runner import TorchRunner, arguments, fetch_outputs, to_tensor
 from toolkit.signature import Signature
+from toolkit.worker.wire import is_float
 
 Array = np.ndarray[Any, Any]
 Call = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 class Float64Model:
-    """A model that computes in float64. `how` says how it was made, for the report."""
+    """A model that computes in float64. `how` says how it was made, for the report.
 
-    def __init__(self, signature: Signature, how: str, call: Call, *, widen: bool = True) -> None:
+    `exact` is False where a part of it computes in float32 all the same: another float64 run may differ by as much.
+    """
+
+    def __init__(self, signature: Signature, how: str, call: Call, *, widen: bool = True, exact: bool = True) -> None:
         self.signature = signature
+        self.exact = exact
         self.how = how
         self._call = call
         self._widen = widen
@@ -38,13 +44,13 @@ class Float64Model:
         """Float inputs are widened; float outputs come back as float64. Raises Inconclusive where one does not."""
         outputs = self._call({name: _widened(array) for name, array in inputs.items()} if self._widen else inputs)
         for name, array in outputs.items():
-            if array.dtype.kind == "f" and array.dtype != np.float64:
+            if is_float(array.dtype) and array.dtype != np.float64:
                 raise Inconclusive(f"output '{name}' came back as {array.dtype}: a part of the model stays in float32")
         return outputs
 
 
 def _widened(array: Array) -> Array:
-    return array.astype(np.float64) if array.dtype.kind == "f" or array.dtype.name == "bfloat16" else array
+    return array.astype(np.float64) if is_float(array.dtype) else array
 
 
 def of_runner(runner: Runner) -> Float64Model:
@@ -64,7 +70,20 @@ def _of_torch(runner: TorchRunner) -> Float64Model:
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
         return _call_torch(runner, module, inputs)
 
-    return Float64Model(runner.signature, f"the {runner.runtime} model in float64", call)
+    how = f"the {runner.runtime} model in float64"
+    if not _narrows(runner.signature, call):
+        return Float64Model(runner.signature, how, call)
+    return Float64Model(runner.signature, f"{how}, but for parts of it that insist on float32", call, exact=False)
+
+
+def _narrows(signature: Signature, call: Call) -> bool:
+    """Whether a module makes float32 of float64 on its way: some normalisations are written so."""
+    from toolkit.verification.narrowing import Watch
+
+    values = examples.arrays(signature, examples.sizes(signature, 0))
+    with Watch() as watch:
+        call({name: _widened(array) for name, array in values.items()})
+    return bool(watch.narrowed)
 
 
 def _scalars_as_float32(module: Any) -> Any:
@@ -127,7 +146,7 @@ def _moved(module: Any, seed: int) -> Any:
 
 
 def _mean(arrays: list[Array]) -> Array:
-    if arrays[0].dtype.kind != "f":
+    if not is_float(arrays[0].dtype):
         return arrays[0]
     mean: Array = np.mean([array.astype(np.float64) for array in arrays], axis=0)
     return mean

@@ -12,6 +12,7 @@ from toolkit.verification.reference import Answers
 from toolkit.verification.report import Lens
 from toolkit.verification.sides import Outputs, Side
 from toolkit.verification.weights import Fingerprint
+from toolkit.worker.wire import is_float
 
 EXACT = 1e-12
 # One amplification of rounding errors carries over: a model that turns 2^-24 into 1e-5 turns 2^-53 into 2e-14.
@@ -91,7 +92,7 @@ def _difference(side: Side, answers: Answers, outputs: Outputs, noise: float) ->
         sides = ([batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs))
         rows = zip(*(compare.rows_of(spec, arrays) for arrays in sides), strict=True)
         for (truth, source, export), tied in zip(rows, ties, strict=True):
-            if source.dtype.kind == "f":
+            if is_float(source.dtype):
                 amplified = max(1.0, compare.relative_difference(truth, source, source) / usual)  # finite: it is masked
                 worst = max(worst, compare.relative_difference(truth, source, export) / amplified)
             elif np.count_nonzero(truth != export) > max(np.count_nonzero(truth != source), tied):

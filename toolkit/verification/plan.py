@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from exporters.sources.examples import texts
 from toolkit.errors import BadInput
 from toolkit.runtime.runner import check_inputs
 from toolkit.signature import Signature, TensorSpec
 from toolkit.verification.report import Coverage
-from toolkit.worker.wire import dtype_of
+from toolkit.worker.wire import dtype_of, is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -47,7 +48,7 @@ class Batch:
 
 
 def _nudged(array: Array, generator: np.random.Generator, ulps: int) -> Array:
-    if array.dtype.kind != "f":
+    if not is_float(array.dtype):
         return array
     towards = np.where(generator.integers(0, 2, array.shape), np.inf, -np.inf).astype(array.dtype)
     for _ in range(ulps):
@@ -139,7 +140,7 @@ def _checked(arrays: Mapping[str, Array], labels: Array | None, signature: Signa
 
 
 def _require_finite(name: str, array: Array) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if is_float(array.dtype) and not np.isfinite(array).all():
         first = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
         raise BadInput(
             f"'{name}' holds {'NaN' if np.isnan(array).any() else 'Inf'} (first in row {first})",
@@ -190,7 +191,7 @@ class _Scale:
 
     @staticmethod
     def of(array: Array | None) -> _Scale:
-        if array is None or array.dtype.kind != "f":
+        if array is None or not is_float(array.dtype):
             return _Scale()
         return _Scale(float(array.mean()), float(array.std()) or 1.0)
 
@@ -273,13 +274,13 @@ def _array(
 ) -> Array:
     shape = spec.with_sizes(sizes)
     if spec.dtype == "string":
-        return np.full(shape, "text", dtype=object)
+        return texts(generator, shape)
     if spec.dtype == "bool":
-        return generator.integers(0, 2, shape).astype(bool)
+        return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     if spec.dtype.startswith(("int", "uint")):
         low, high = (int(data.min()), int(data.max())) if data is not None and data.size else (0, 1)
-        return generator.integers(low, high + 1, shape).astype(dtype_of(spec.dtype))
-    return _makers(_Scale.of(data))[kind](generator, shape).astype(dtype_of(spec.dtype))
+        return np.asarray(generator.integers(low, high + 1, shape)).astype(dtype_of(spec.dtype))
+    return np.asarray(_makers(_Scale.of(data))[kind](generator, shape)).astype(dtype_of(spec.dtype))
 
 
 def _dependence(signature: Signature, batches: Sequence[Batch]) -> list[Batch]:

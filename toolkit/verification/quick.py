@@ -16,6 +16,7 @@ from toolkit.errors import RuntimeMissing, ToolkitError
 from toolkit.verification.plan import Batch
 from toolkit.verification.sides import Side, open_file
 from toolkit.worker.pool import WorkerPool
+from toolkit.worker.wire import is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -57,7 +58,7 @@ def _difference(expected: Array, found: Array | None) -> str | None:
         return "it is missing"
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return f"{found.dtype}{list(found.shape)} where the source gives {expected.dtype}{list(expected.shape)}"
-    if expected.dtype.kind != "f":
+    if not is_float(expected.dtype):
         return None if np.array_equal(expected, found) else "other values"
     scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
     distance = float(np.max(np.abs(expected - found), initial=0.0, where=np.isfinite(expected)))

@@ -17,6 +17,7 @@ from toolkit.verification import compare
 from toolkit.verification.plan import Batch
 from toolkit.verification.report import Reference
 from toolkit.verification.sides import Outputs, Side
+from toolkit.worker.wire import is_float, precision
 
 Array = np.ndarray[Any, Any]
 
@@ -84,6 +85,7 @@ def sample(batches: Sequence[Batch], count: int) -> list[int]:
     return sorted(chosen)
 
 
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _REPEATED = 96  # inputs on which the source is asked twice
 # A float32 model's error is some 1e-7 of its outputs, one in TF32 or bfloat16 has 3e-4 and more.
 _REDUCED = 1024
@@ -100,7 +102,7 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     doubts += _empty(side.signature, source)
     if _constant(side.signature, source):
         doubts.append(Doubt("the source's outputs do not depend on its inputs"))
-    truth, how, in_float64 = _truth(side, batches)
+    truth, how, in_float64 = _truth(side, batches, source)
     if truth is None:
         doubts.append(Doubt(f"its truth cannot be computed: {how}", blind=True))
         return Answers(tuple(batches), source, source, "none", tuple(doubts), in_float64=False, repeats=repeats)
@@ -110,7 +112,7 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats)
 
 
-def _truth(side: Side, batches: Sequence[Batch]) -> tuple[Outputs | None, str, bool]:
+def _truth(side: Side, batches: Sequence[Batch], source: Outputs) -> tuple[Outputs | None, str, bool]:
     """The outputs in float64, else an estimate, with how it was made; else None with the reason."""
     try:
         if side.float64 is None:
@@ -126,6 +128,8 @@ def _truth(side: Side, batches: Sequence[Batch]) -> tuple[Outputs | None, str, b
     except (WorkerCrashed, WorkerTimeout, WorkerOutOfMemory):
         raise
     except ToolkitError:
+        if not any(spec.dtype in _FLOATS for spec in side.signature.outputs):
+            return source, "the source itself, whose outputs are no floats", False
         return None, why, False
 
 
@@ -134,7 +138,7 @@ def _empty(signature: Signature, outputs: Outputs) -> list[Doubt]:
     doubts = []
     for name in signature.output_names:
         arrays = [batch[name] for batch in outputs]
-        finite = (np.isfinite(array).any() if array.dtype.kind == "f" else array.size for array in arrays)
+        finite = (np.isfinite(array).any() if is_float(array.dtype) else array.size for array in arrays)
         if not any(finite):
             doubts.append(Doubt(f"the source's output '{name}' holds nothing that could be compared"))
     return doubts
@@ -146,7 +150,7 @@ def _unlike(signature: Signature, source: Outputs, truth: Outputs) -> list[Doubt
         for ours, true in ((a[name], b[name]) for a, b in zip(source, truth, strict=True)):
             if ours.shape != true.shape:
                 return [Doubt(f"output '{name}' has another shape in float64", blind=True)]
-            if ours.dtype.kind == "f" and not np.isfinite(true[np.isfinite(ours)]).all():
+            if is_float(ours.dtype) and not np.isfinite(true[np.isfinite(ours)]).all():
                 return [Doubt(f"output '{name}' is finite in {ours.dtype} and not in float64", blind=True)]
     return []
 
@@ -171,18 +175,21 @@ def _reduced(side: Side, batches: Sequence[Batch], source: Outputs, truth: Outpu
 def _noise(name: str, outputs: Outputs, truth: Outputs) -> tuple[float, float]:
     """The usual error relative to the output's size, and the spacing of the output's dtype."""
     found = [(batch[name], true[name]) for batch, true in zip(outputs, truth, strict=True)]
-    if found[0][0].dtype.kind != "f":
+    if not is_float(found[0][0].dtype):
         return 0.0, 1.0
     errors = [compare.relative_difference(true, ours, ours) for ours, true in found]
-    return float(np.median(errors)), float(np.finfo(found[0][0].dtype).eps)
+    return float(np.median(errors)), precision(found[0][0].dtype)
 
 
 def _equal(first: Outputs, second: Outputs) -> bool:
-    return all(
-        np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f")
-        for a, b in zip(first, second, strict=True)
-        for name in a
-    )
+    return all(same(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a)
+
+
+def same(first: Array, second: Array) -> bool:
+    """Whether two outputs are equal, NaN where the other is NaN; texts are compared as texts."""
+    if first.dtype.kind in "OSUT":
+        return bool(np.array_equal(first, second))
+    return bool(np.array_equal(first, second, equal_nan=is_float(first.dtype)))
 
 
 def _constant(signature: Signature, outputs: Outputs) -> bool:
@@ -191,7 +198,7 @@ def _constant(signature: Signature, outputs: Outputs) -> bool:
         return False
     for spec in signature.outputs:
         rows = compare.rows_of(spec, [batch[spec.name] for batch in outputs])
-        if any(not np.array_equal(row, rows[0], equal_nan=row.dtype.kind == "f") for row in rows[1:]):
+        if any(not same(row, rows[0]) for row in rows[1:]):
             return False
     return True
 

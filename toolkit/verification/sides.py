@@ -41,6 +41,7 @@ class Side:
     names_are_declared: bool = True
     cold_start: float = 0.0
     was_training: bool = False
+    notes: tuple[str, ...] = ()
     handles: list[tuple[Caller, str]] = field(default_factory=list)
     float64: tuple[Caller, str] | None = None
     truth: str = ""  # how `float64` was made, in words
@@ -61,7 +62,9 @@ class Side:
 
     def prepare_float64(self) -> None:
         """Open the model in float64, in the same worker."""
-        self._remember(self.worker, self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle}))
+        opened = self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle})
+        self._remember(self.worker, opened)
+        self.truth_in_float64 = opened["exact"]
 
     def prepare_estimate(self) -> None:
         """Where the model has no float64 form: what stands for the truth then. Raises Inconclusive without one."""
@@ -175,6 +178,7 @@ def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str
         opened["runtime"],
         opened["ran_on"],
         was_training=opened["was_training"],
+        notes=tuple(opened["notes"]),
     )
     if isinstance(opened_side, OnnxSource):
         opened_side.path, opened_side.format, opened_side.pool = Path(str(source.path)), "onnx", pool

@@ -61,7 +61,7 @@ def open_float64(session: Session, handle: str) -> dict[str, Any]:
     """The opened model in float64, kept beside it. Raises Inconclusive where there is no way."""
     session.progress({"stage": "prepare float64"})
     model = float64.of_runner(session.objects[handle])
-    return {"handle": session.keep(model), "how": model.how}
+    return {"handle": session.keep(model), "how": model.how, "exact": model.exact}
 
 
 def open_estimate(session: Session, handle: str) -> dict[str, Any]:

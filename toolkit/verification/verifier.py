@@ -33,6 +33,7 @@ def verify(
     inputs: Sequence[str] = (),
     factory: str | None = None,
     framework: str | None = None,
+    signature: str | None = None,
     trust: Sequence[str] = (),
     count: int = DEFAULT_COUNT,
     seed: int = 7,
@@ -56,6 +57,7 @@ def verify(
         inputs: `NAME:DTYPE[DIM,...]` texts, where the source does not say what its inputs are.
         factory: what rebuilds the architecture where the source holds weights alone.
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
+        signature: which signature of a SavedModel is the source, where it has several.
         trust: SHA-256 prefixes of files that may run code when they are opened.
         count: how many inputs to compare on (at least 32).
         seed: of the generated inputs.
@@ -84,7 +86,9 @@ def verify(
         if is_bundle:
             subject = from_bundle(Path(source))
         else:
-            resolved = sources.resolve(source, inputs=inputs, factory=factory, framework=framework, trust=trust)
+            resolved = sources.resolve(
+                source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
+            )
             model = None if isinstance(source, str | Path) else source
             subject = _live_subject(pool, resolved, model, data, settings)
         report = compare_files(pool, subject, files, settings)

@@ -23,6 +23,7 @@ from toolkit.worker.session import Session
 
 PACKAGES = ("toolkit.", "trainers.", "exporters.")
 _PR_SET_PDEATHSIG = 1
+_LAST_LINE = ("The following operation failed in the TorchScript interpreter", "in user code:")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -85,8 +86,9 @@ def describe(error: BaseException) -> ToolkitError:
         return RuntimeMissing(
             f"the package '{error.name.partition('.')[0]}' is not installed", hint="`toolkit doctor` says what to run."
         )
-    lines = _COLOUR.sub("", str(error)).strip().splitlines()
-    message = lines[0][:300] if lines else "no message"
+    lines = [line for line in _COLOUR.sub("", str(error)).strip().splitlines() if line.strip()]
+    # TorchScript and AutoGraph put the user's lines first, and what is wrong with them last.
+    message = lines[-1 if lines[0].startswith(_LAST_LINE) else 0].strip()[:300] if lines else "no message"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [
         frame

@@ -117,6 +117,31 @@ def dtype_of(name: str) -> np.dtype[Any]:
     return np.dtype(name)
 
 
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether its values are floats; bfloat16 is one, though NumPy itself does not know it."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def largest(dtype: np.dtype[Any]) -> float:
+    """The largest finite float of a dtype."""
+    return float(_limits(dtype).max)
+
+
+def precision(dtype: np.dtype[Any]) -> float:
+    """The spacing of a dtype's floats at 1."""
+    return float(_limits(dtype).eps)
+
+
+def _limits(dtype: np.dtype[Any]) -> Any:
+    import numpy as np
+
+    if dtype.name == "bfloat16":
+        import ml_dtypes
+
+        return ml_dtypes.finfo(dtype)
+    return np.finfo(dtype)
+
+
 def _pack(value: Any, tensors: list[Array]) -> Any:
     match value:
         case None | bool() | int() | str():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,9 @@ def _file_as_onnx(pool: WorkerPool, source: Side, side: FileSide, path: Path) ->
     """An exported file, opened as a source and written as ONNX; where it has no signature, it takes the source's."""
     from toolkit.files import digest
 
-    resolved = sources.resolve(side.path, trust=[digest(Path(side.path))])
-    opened = open_source(pool, resolved)
     signature = side.signature if side.names_are_declared else source.signature
+    resolved = sources.resolve(side.path, trust=[digest(Path(side.path))])
+    opened = open_source(pool, replace(resolved, signature=signature.to_json()))
     adopted = {"handle": opened.handle, "signature": signature.to_json()}
     opened.worker.call("toolkit.verification.tasks:adopt_signature", adopted)
     reasons: list[str] = []

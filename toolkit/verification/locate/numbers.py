@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.worker.wire import is_float
+
 Array = np.ndarray[Any, Any]
 
 DISTINCTIVE = 4  # numbers; two arrays of fewer are alike by chance
@@ -78,7 +80,7 @@ def _in_parts(ours: Array, theirs: Array) -> str | None:
 
 
 def _equal(a: Array, b: Array) -> bool:
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
+    return np.array_equal(a, b, equal_nan=is_float(a.dtype) and is_float(b.dtype))
 
 
 def _close(a: Array, b: Array) -> bool:
