@@ -13,7 +13,7 @@ import onnx_ir as ir
 from keras import KerasTensor, ops
 from onnx import defs
 
-from exporters.graph import clean, expand, layout, read
+from exporters.graph import clean, expand, layout, read, recurrent
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
@@ -49,7 +49,7 @@ def prepare(model: ir.Model) -> ir.Model:
 
     Last, biases are put where layers have them.
     """
-    model = clean.clean(model)
+    model = recurrent.recover(clean.clean(model))
     if KERAS.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: KERAS.lookup_node(node, within) is None))
     return bias.absorb(model)

@@ -16,7 +16,7 @@ import torch
 from onnx import defs
 from torch import Tensor, fx, nn
 
-from exporters.graph import clean, expand, fold_batchnorm, patterns, read
+from exporters.graph import clean, expand, fold_batchnorm, patterns, read, recurrent
 from exporters.graph.kinds import kind_of
 from exporters.graph.operator_table import Operator, node_name, node_title, used_outputs
 from exporters.graph.signature import identifier
@@ -78,6 +78,7 @@ def prepare(model: ir.Model) -> ir.Model:
     """Clean the graph, recognise spelled-out operators, and expand what the table lacks; then clean what came."""
     model = clean.clean(model)
     training.untie_normalizations(model)
+    model = recurrent.recover(model)
     patterns.apply(model)
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))

@@ -75,6 +75,11 @@ def _backwards(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.flip([0]) if lengths is None else reverse_sequence(x, lengths, 1, 0)
 
 
+def _in_order(x: Tensor, direction: str) -> Tensor:
+    """The steps in the order in which torch's kernels, which know no other one, shall take them."""
+    return x.flip([0]) if direction == "reverse" else x
+
+
 def _states(state: Tensor | None, x: Tensor, directions: int, hidden: int) -> Tensor:
     """The first state (directions, batch, hidden): zeros where none is given."""
     if state is None:
@@ -87,6 +92,11 @@ def _alive(step: int, lengths: Tensor | None, like: Tensor) -> Tensor:
     if lengths is None:
         return torch.ones([like.shape[0], 1], dtype=torch.bool, device=like.device)
     return (lengths > step).unsqueeze(1)
+
+
+def _stacked(outputs: list[Tensor], h: Tensor) -> Tensor:
+    """The steps' outputs (steps, batch, hidden), of which there may be none."""
+    return torch.stack(outputs) if len(outputs) > 0 else h.unsqueeze(0)[:0]
 
 
 def _split_bias(bias: Tensor | None, gates: int, direction: int) -> tuple[Tensor | None, Tensor | None]:
@@ -131,7 +141,7 @@ def _lstm_direction(
         alive = _alive(step, lengths, h)
         h, c = torch.where(alive, hidden, h), torch.where(alive, cell, c)
         outputs.append(torch.where(alive, hidden, torch.zeros_like(hidden)))
-    return torch.stack(outputs), h, c
+    return _stacked(outputs, h), h, c
 
 
 def _gru_direction(
@@ -166,7 +176,7 @@ def _gru_direction(
         alive = _alive(step, lengths, h)
         h = torch.where(alive, hidden, h)
         outputs.append(torch.where(alive, hidden, torch.zeros_like(hidden)))
-    return torch.stack(outputs), h
+    return _stacked(outputs, h), h
 
 
 def _rnn_direction(
@@ -189,7 +199,7 @@ def _rnn_direction(
         alive = _alive(step, lengths, h)
         h = torch.where(alive, hidden, h)
         outputs.append(torch.where(alive, hidden, torch.zeros_like(hidden)))
-    return torch.stack(outputs), h
+    return _stacked(outputs, h), h
 
 
 def _reordered(weight: Tensor, order: list[int]) -> Tensor:
@@ -245,12 +255,21 @@ def lstm(
         c = None if initial_c is None else initial_c.transpose(0, 1)
     h0, c0 = _states(h, x, directions, size), _states(c, x, directions, size)
     plain = names == ["sigmoid", "tanh", "tanh"] * directions and clip is None and input_forget == 0
-    if plain and P is None and sequence_lens is None and direction != "reverse":
+    # torch's own kernels want a step at least
+    if plain and P is None and sequence_lens is None and x.shape[0] > 0:
         weights = _torch_weights(W, R, B, [0, 2, 3, 1])
         y, hn, cn = torch.lstm(
-            x, [h0.contiguous(), c0.contiguous()], weights, B is not None, 1, 0.0, False, directions == 2, False
+            _in_order(x, direction),
+            [h0.contiguous(), c0.contiguous()],
+            weights,
+            B is not None,
+            1,
+            0.0,
+            False,
+            directions == 2,
+            False,
         )
-        y = _by_direction(y, directions)
+        y = _by_direction(_in_order(y, direction), directions)
     else:
         alpha = _coefficients(names, activation_alpha, True)
         beta = _coefficients(names, activation_beta, False)
@@ -311,10 +330,11 @@ def gru(
         h = None if initial_h is None else initial_h.transpose(0, 1)
     h0 = _states(h, x, directions, size)
     plain = names == ["sigmoid", "tanh"] * directions and clip is None and linear_before_reset == 1
-    if plain and sequence_lens is None and direction != "reverse":
+    if plain and sequence_lens is None and x.shape[0] > 0:
         weights = _torch_weights(W, R, B, [1, 0, 2])
-        y, hn = torch.gru(x, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False)
-        y = _by_direction(y, directions)
+        given = _in_order(x, direction)
+        y, hn = torch.gru(given, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False)
+        y = _by_direction(_in_order(y, direction), directions)
     else:
         alpha = _coefficients(names, activation_alpha, True)
         beta = _coefficients(names, activation_beta, False)
@@ -371,27 +391,40 @@ def rnn(
     if layout == 1:
         h = None if initial_h is None else initial_h.transpose(0, 1)
     h0 = _states(h, x, directions, size)
-    ys: list[Tensor] = []
-    hs: list[Tensor] = []
-    for d in range(directions):
-        back = d == 1 or direction == "reverse"
-        wb, rb = _split_bias(B, size, d)
-        yd, hd = _rnn_direction(
-            _backwards(x, sequence_lens) if back else x,
-            W[d],
-            R[d],
-            wb,
-            rb,
-            h0[d],
-            sequence_lens,
-            names[d],
-            alpha[d],
-            beta[d],
-            clip,
-        )
-        ys.append(_backwards(yd, sequence_lens) if back else yd)
-        hs.append(hd)
-    y, hn = torch.stack(ys, 1), torch.stack(hs)
+    rectified, plain = names == ["relu"] * directions, names == ["tanh"] * directions
+    if (plain or rectified) and clip is None and sequence_lens is None and x.shape[0] > 0:
+        weights, given = _torch_weights(W, R, B, [0]), _in_order(x, direction)
+        if rectified:
+            y, hn = torch.rnn_relu(
+                given, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False
+            )
+        else:
+            y, hn = torch.rnn_tanh(
+                given, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False
+            )
+        y = _by_direction(_in_order(y, direction), directions)
+    else:
+        ys: list[Tensor] = []
+        hs: list[Tensor] = []
+        for d in range(directions):
+            back = d == 1 or direction == "reverse"
+            wb, rb = _split_bias(B, size, d)
+            yd, hd = _rnn_direction(
+                _backwards(x, sequence_lens) if back else x,
+                W[d],
+                R[d],
+                wb,
+                rb,
+                h0[d],
+                sequence_lens,
+                names[d],
+                alpha[d],
+                beta[d],
+                clip,
+            )
+            ys.append(_backwards(yd, sequence_lens) if back else yd)
+            hs.append(hd)
+        y, hn = torch.stack(ys, 1), torch.stack(hs)
     if layout == 1:
         return y.permute([2, 0, 1, 3]), hn.transpose(0, 1)
     return y, hn

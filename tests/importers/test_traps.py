@@ -10,7 +10,7 @@ import pytest
 from tests.importers import traps
 from tests.importers.suites import script
 
-NAMES = [trap.name for trap in traps.all_traps()]
+NAMES = [trap.name for trap in traps.all_traps()] + list(traps.LOOPS)
 
 
 @cache

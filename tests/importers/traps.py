@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from tests.importers import recurrent_cases
 from tests.importers.cases import Case
 
 Feeds = dict[str, Any]
@@ -989,8 +990,20 @@ def all_traps() -> list[Trap]:
     return [trap for family in families for trap in family()]
 
 
+# Loops that are layers, which are named after their forms in `recurrent_cases`.
+LOOPS = ("lstm, transposed weights, two biases", "gru, update exchanged", "gru, reset after", "rnn")
+
+
+def loop_case(name: str) -> Case:
+    model, data = recurrent_cases.FORMS[name].model(), []
+    for sizes in ({"T": 1, "B": 1}, {"T": 4, "B": 3}):
+        feeds = recurrent_cases.arrays(model, sizes)
+        data.append((list(feeds.values()), list(ReferenceEvaluator(model).run(None, feeds))))
+    return Case(name, model, data, 1e-5, 3e-6)
+
+
 def cases() -> list[Case]:
-    return [trap.case() for trap in all_traps()]
+    return [trap.case() for trap in all_traps()] + [loop_case(name) for name in LOOPS]
 
 
 # What the Keras importer refuses, and says so.

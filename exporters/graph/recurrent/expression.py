@@ -1,17 +1,17 @@
-"""What one step of a loop computes, as an expression of the step's inputs, the states and the weights.
+"""What one step of a loop computes, as arithmetic on the step's inputs, the states and the weights.
 
-Products with weight matrices, their sums, biases and slices are kept as one `Affine`, so that it does not matter in how
-many pieces a cell computes its gates. Weights are sliced and joined, never added: their bits stay as they are.
+Sums and products are kept as polynomials, so that it does not matter how a cell groups and orders them; products with
+weight matrices, biases and activations are what the polynomials are made of. Weights are sliced, never added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx.reference.ops import load_op
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,148 +21,240 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A constant or a weight."""
+    """A constant or a weight; equal where its elements are."""
 
     array: Array
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Known) or self.array.dtype != other.array.dtype:
+            return False
+        return self.array.shape == other.array.shape and np.array_equal(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash((self.array.shape, self.array.dtype.str, self.array.flat[:4].tobytes()))
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A tensor outside the loop that is read along `axis`, one element each step, from the end if `backwards`."""
+
+    value: ir.Value
+    axis: int = 0
+    backwards: bool = False
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A state by number ("state"), an outer sequence's element of this step ("step"), or any other value ("outer")."""
+    """A state by number ("state"), a sequence's element of this step ("step"), or any other value ("outer")."""
 
     kind: str
-    of: int | ir.Value
+    of: int | Sequence | ir.Value
+    width: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class Affine:
-    """The sum of `source @ matrix` over `terms`, and of the vectors in `biases`."""
+class Product:
+    """`source @ matrix`."""
 
-    terms: tuple[tuple[Expression, Known], ...]
-    biases: tuple[Known, ...]
+    source: Expression
+    matrix: Known
 
-    def columns(self, start: int, stop: int) -> Affine:
-        return Affine(
-            tuple((source, Known(matrix.array[:, start:stop])) for source, matrix in self.terms),
-            tuple(Known(bias.array[start:stop]) for bias in self.biases),
-        )
 
-    @property
-    def width(self) -> int:
-        return int(self.terms[0][1].array.shape[1])
+@dataclass(frozen=True)
+class Bias:
+    """A vector of weights along the last axis."""
+
+    vector: Known
+
+
+@dataclass(frozen=True)
+class Activated:
+    """An activation, by ONNX's name."""
+
+    name: str
+    argument: Sum
 
 
 @dataclass(frozen=True)
 class Made:
-    """Any other operator's result; the arguments of Add and Mul are in no order."""
+    """Any other operator's result; `which` tells apart what differs in more than the arguments."""
 
     kind: str
     arguments: tuple[Expression, ...]
+    which: Any = None
 
 
-Expression = Known | Leaf | Affine | Made
-
-_MOVES = frozenset({"Concat", "Flatten", "Gather", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
-
-
-class Reader:
-    """Expressions of the values of one loop body. `leaves` gives those of its inputs and of what is read by step."""
-
-    def __init__(self, leaves: Callable[[ir.Value], Expression | None], body: ir.Graph, opset: int) -> None:
-        self._leaves, self._body, self._opset = leaves, body, opset
-        self._read: dict[ir.Value, Expression] = {}
-
-    def __call__(self, value: ir.Value) -> Expression:
-        if value not in self._read:
-            self._read[value] = self._expression(value)
-        return self._read[value]
-
-    def _expression(self, value: ir.Value) -> Expression:
-        known = self._leaves(value)
-        if known is not None:
-            return known
-        if value.const_value is not None and value.is_initializer():
-            return Known(value.const_value.numpy())
-        node = value.producer()
-        if node is None or node.graph is not self._body:
-            return Leaf("outer", value)
-        arguments = [self(item) if item is not None else Known(np.array([])) for item in node.inputs]
-        if node.op_type == "Identity":
-            return arguments[0]
-        if node.op_type in _MOVES and all(isinstance(argument, Known) for argument in arguments):
-            return Known(self._moved(node, arguments)[value.index() or 0])
-        form = _FORMS.get(node.op_type)
-        made = form(node, arguments, value.index() or 0) if form else None
-        return made or Made(node.op_type, tuple(arguments))
-
-    def _moved(self, node: ir.Node, arguments: list[Expression]) -> list[Array]:
-        arrays = [argument.array for argument in arguments if isinstance(argument, Known)]
-        given = [array for array, value in zip(arrays, node.inputs, strict=True) if value is not None]
-        attributes = {name: attribute.value for name, attribute in node.attributes.items()}
-        result = load_op("", node.op_type, self._opset).eval(*given, **attributes)
-        return [np.asarray(each) for each in result] if isinstance(result, tuple | list) else [np.asarray(result)]
+Atom = Leaf | Product | Bias | Activated | Made
+Monomial = frozenset[tuple[Atom, int]]
+ONE: Monomial = frozenset()
+_MOST_TERMS = 32
+_ROUNDING = 2.0**-22  # relative error of numbers that were written in float32
 
 
-def _product(_: ir.Node, arguments: list[Expression], __: int) -> Expression | None:
-    source, matrix = arguments
-    if isinstance(matrix, Known) and matrix.array.ndim == 2 and not isinstance(source, Known | Affine):
-        return Affine(((source, matrix),), ())
+def close(found: float, wanted: float) -> bool:
+    return abs(found - wanted) <= _ROUNDING * abs(wanted)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A polynomial in atoms: {product: factor}, in the order in which the graph has them."""
+
+    terms: dict[Monomial, float]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(frozenset(self.terms))
+
+    @cached_property
+    def atoms(self) -> frozenset[Atom]:
+        return frozenset(atom for term in self.terms for atom, _ in term)
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """A value with `count` axes of size 1 before its own."""
+
+    inner: Sum
+    count: int
+
+
+Expression = Known | Sum | Lifted
+
+
+def of_terms(terms: dict[Monomial, float]) -> Sum:
+    return Sum({term: factor for term, factor in terms.items() if factor != 0.0})
+
+
+def of_atom(atom: Atom) -> Sum:
+    return Sum({frozenset({(atom, 1)}): 1.0})
+
+
+def number(value: float) -> Sum:
+    return of_terms({ONE: value})
+
+
+def as_sum(expression: Expression) -> Sum | None:
+    """A polynomial, constants included: single numbers, and vectors along the last axis."""
+    if isinstance(expression, Sum):
+        return expression
+    if isinstance(expression, Known) and expression.array.dtype.kind == "f":
+        array = expression.array
+        if array.size == 1 and array.ndim <= 1:
+            return number(float(array.reshape(())))
+        if array.ndim in (1, 2) and array.size == array.shape[-1]:
+            return of_atom(Bias(Known(array.reshape(-1))))
     return None
 
 
-def _sum(_: ir.Node, arguments: list[Expression], __: int) -> Expression | None:
-    first, second = arguments
-    if isinstance(first, Affine) and isinstance(second, Affine):
-        return Affine(first.terms + second.terms, first.biases + second.biases)
-    for one, other in ((first, second), (second, first)):
-        if isinstance(one, Affine) and isinstance(other, Known) and _is_row(other.array, one.width):
-            return Affine(one.terms, (*one.biases, Known(other.array.reshape(-1))))
-    return None
-
-
-def _is_row(array: Array, width: int) -> bool:
-    return array.size == width == (array.shape or (0,))[-1]
-
-
-def _split(node: ir.Node, arguments: list[Expression], index: int) -> Expression | None:
-    """Equal parts of the last axis, or parts of known sizes."""
-    whole = arguments[0]
-    if (
-        not isinstance(whole, Affine)
-        or "axis" not in node.attributes
-        or node.attributes["axis"].as_int() not in (1, -1)
-    ):
+def alone(expression: Expression) -> Atom | None:
+    """The atom that a polynomial is, if it is nothing but one."""
+    if not isinstance(expression, Sum) or len(expression.terms) != 1:
         return None
-    count = len(node.outputs)
-    if len(arguments) > 1 and isinstance(arguments[1], Known) and arguments[1].array.size:
-        sizes = [int(size) for size in arguments[1].array]
-    elif whole.width % count == 0:
-        sizes = [whole.width // count] * count
-    else:
+    ((term, factor),) = expression.terms.items()
+    if not close(factor, 1.0) or len(term) != 1:
         return None
-    start = sum(sizes[:index])
-    return whole.columns(start, start + sizes[index])
+    ((atom, power),) = term
+    return atom if power == 1 else None
 
 
-def _slice(_: ir.Node, arguments: list[Expression], __: int) -> Expression | None:
-    whole, *settings = arguments
-    if not isinstance(whole, Affine) or not all(isinstance(setting, Known) for setting in settings):
+def add(one: Sum, other: Sum, factor: float = 1.0) -> Sum | None:
+    found = dict(one.terms)
+    for term, number_ in other.terms.items():
+        found[term] = found.get(term, 0.0) + factor * number_
+    return of_terms(found) if len(found) <= _MOST_TERMS else None
+
+
+def scaled(whole: Sum, factor: float) -> Sum:
+    return of_terms({term: factor * number_ for term, number_ in whole.terms.items()})
+
+
+def multiply(one: Sum, other: Sum) -> Sum | None:
+    if len(one.terms) * len(other.terms) > _MOST_TERMS:
         return None
-    starts, ends, axes, *steps = (setting.array.tolist() for setting in settings if isinstance(setting, Known))
-    if steps and set(steps[0]) - {1}:
+    found: dict[Monomial, float] = {}
+    for first, a in one.terms.items():
+        for second, b in other.terms.items():
+            powers = dict(first)
+            for atom, power in second:
+                powers[atom] = powers.get(atom, 0) + power
+            term = frozenset(powers.items())
+            found[term] = found.get(term, 0.0) + a * b
+    return of_terms(found)
+
+
+def divided(whole: Sum, atom: Atom) -> tuple[Sum, Sum]:
+    """What `atom` is multiplied by in the terms that have it once, and the other terms."""
+    quotient = {term - {(atom, 1)}: factor for term, factor in whole.terms.items() if (atom, 1) in term}
+    rest = {term: factor for term, factor in whole.terms.items() if (atom, 1) not in term}
+    return of_terms(quotient), of_terms(rest)
+
+
+def same(one: Sum | None, other: Sum | None) -> bool:
+    """Equal, factors up to rounding."""
+    if one is None or other is None or one.terms.keys() != other.terms.keys():
+        return False
+    return all(close(other.terms[term], factor) for term, factor in one.terms.items())
+
+
+def width(expression: Expression) -> int | None:
+    """The size of the last axis, where it is known: the largest that an atom has, since smaller ones broadcast."""
+    if isinstance(expression, Known):
+        return expression.array.shape[-1] if expression.array.ndim else 1
+    if isinstance(expression, Lifted):
+        return width(expression.inner)
+    sizes = [_width(atom) for atom in expression.atoms]
+    known = [size for size in sizes if size is not None]
+    return max(known) if known and len(known) == len(sizes) else None
+
+
+def _width(atom: Atom) -> int | None:
+    match atom:
+        case Leaf():
+            return atom.width
+        case Product():
+            return int(atom.matrix.array.shape[1])
+        case Bias():
+            return int(atom.vector.array.size)
+        case Activated():
+            return width(atom.argument)
+        case Made():
+            return None
+
+
+def columns(whole: Sum, start: int, stop: int) -> Sum | None:
+    """Part of the last axis; None where a part of an atom cannot be had."""
+    full = width(whole)
+    if full is None or any(_width(atom) != full for atom in whole.atoms):
         return None
-    begin, stop = 0, whole.width
-    for start, end, along in zip(starts, ends, axes, strict=True):
-        if along in (1, -1):
-            begin, stop = slice(start, end).indices(whole.width)[:2]
-        elif start != 0 or end < 2**31 - 1:
-            return None  # a part of the batch
-    return whole.columns(begin, stop)
+    found: dict[Monomial, float] = {}
+    for term, factor in whole.terms.items():
+        parts = [(_columns(atom, start, stop), power) for atom, power in term]
+        if any(part is None for part, _ in parts):
+            return None
+        found[frozenset((part, power) for part, power in parts if part is not None)] = factor
+    return of_terms(found) if len(found) == len(whole.terms) else None
 
 
-_FORMS: dict[str, Callable[[ir.Node, list[Expression], int], Expression | None]] = {
-    "Add": _sum,
-    "MatMul": _product,
-    "Slice": _slice,
-    "Split": _split,
-}
+def _columns(atom: Atom, start: int, stop: int) -> Atom | None:
+    match atom:
+        case Product():
+            return Product(atom.source, Known(atom.matrix.array[:, start:stop]))
+        case Bias():
+            return Bias(Known(atom.vector.array[start:stop]))
+        case Activated():
+            argument = columns(atom.argument, start, stop)
+            return None if argument is None else Activated(atom.name, argument)
+        case _:
+            return None
+
+
+def total(parts: Iterable[Sum]) -> Sum | None:
+    found: Sum | None = of_terms({})
+    for part in parts:
+        found = add(found, part) if found is not None else None
+    return found

@@ -1,4 +1,4 @@
-"""A Loop as one step over sequences: what it reads, which states it keeps, and that it makes as many steps as it reads.
+"""A Loop as one step over sequences: what it reads, which states it keeps, and that it takes a step for each element.
 
 Anything that is not known for certain makes it no such loop: None, and the Loop stays.
 """
@@ -6,202 +6,235 @@ Anything that is not known for certain makes it no such loop: None, and the Loop
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporters.graph.recurrent.expression import Expression, Known, Leaf, Reader
+from exporters.graph.recurrent import counting
+from exporters.graph.recurrent.counting import ITERATION, Count, plus
+from exporters.graph.recurrent.expression import Expression, Leaf, Lifted, Sequence, Sum, of_atom
+from exporters.graph.recurrent.reader import Reader
+from exporters.graph.recurrent.steps import (
+    LARGEST,
+    Output,
+    State,
+    Steps,
+    constant,
+    element,
+    is_used,
+    last_size,
+    lengths,
+    rank_of,
+)
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-Length = int | str
+_ENDLESS = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class State:
-    """A value carried from step to step: the first one, what a step makes of it, and where the last one goes."""
-
-    first: ir.Value
-    update: Expression
-    last: ir.Value
-
-
-@dataclass(frozen=True)
-class Steps:
-    """A loop over the first axis of `sequences`; `outputs` are (what a step gives, where all of them go)."""
-
-    node: ir.Node
-    sequences: tuple[ir.Value, ...]
-    states: dict[int, State]
-    outputs: tuple[tuple[Expression, ir.Value], ...]
-
-
-def read(node: ir.Node, opset: int) -> Steps | None:
+def read(node: ir.Node, opset: int, *, through: bool) -> Steps | None:
     """The Loop as steps; None where it is something else."""
     body = node.attributes["body"].as_graph()
-    carried = list(body.inputs)[2:]
-    updates, scanned = list(body.outputs)[1 : 1 + len(carried)], list(body.outputs)[1 + len(carried) :]
-    firsts = list(node.inputs)[2:]
-    if any(first is None for first in firsts):
+    if len(body) > LARGEST or any(first is None for first in node.inputs[2:]):
         return None
-    counters = {body.inputs[0]} | {
-        value for value, update, first in zip(carried, updates, firsts, strict=True) if _counts(value, update, first)
-    }
-    kept = {value: first for value, update, first in zip(carried, updates, firsts, strict=True) if update is value}
-    sequences: list[ir.Value] = []
-
-    def leaf(value: ir.Value) -> Expression | None:
-        if value in kept:
-            return _outer(kept[value])
-        if value in counters:
-            return Leaf("outer", value)
-        if value in carried:
-            return Leaf("state", carried.index(value))
-        read = _step_of(value, counters, kept)
-        if read is not None:
-            sequences.append(read)
-            return Leaf("step", read)
-        return None
-
-    reader = Reader(leaf, body, opset)
-    states = {
-        index: State(first, reader(update), node.outputs[index])  # type: ignore[arg-type]
-        for index, (value, update, first) in enumerate(zip(carried, updates, firsts, strict=True))
-        if value not in kept and value not in counters
-    }
-    outputs = tuple((reader(value), node.outputs[len(carried) + index]) for index, value in enumerate(scanned))
-    plain = [node.outputs[index] for index, value in enumerate(carried) if value in kept or value in counters]
-    if any(list(value.uses()) or value.is_graph_output() for value in plain) or not sequences:
-        return None
-    lengths = {_length_of_axis(sequence, 0) for sequence in sequences}
-    if len(lengths) != 1 or not _runs_through(node, body, counters, kept, lengths.pop()):
-        return None
-    return Steps(node, tuple(dict.fromkeys(sequences)), states, outputs)
+    return _Loop(node, body, opset, through).steps()
 
 
-def _outer(value: ir.Value | None) -> Expression:
-    assert value is not None
-    if value.const_value is not None and value.is_initializer():
-        return Known(value.const_value.numpy())
-    return Leaf("outer", value)
+class _Loop:
+    """What is known of a Loop's own values."""
 
+    def __init__(self, node: ir.Node, body: ir.Graph, opset: int, through: bool) -> None:
+        self.node, self.body, self.opset, self.through = node, body, opset, through
+        self.carried = list(body.inputs)[2:]
+        self.updates = list(body.outputs)[1 : 1 + len(self.carried)]
+        self.firsts = list(node.inputs)[2:]
+        self.kept = {
+            value: first
+            for value, update, first in zip(self.carried, self.updates, self.firsts, strict=True)
+            if update is value and first is not None
+        }
+        self.counts: dict[ir.Value, Count] = {body.inputs[0]: {ITERATION: 1}}
+        self.count = counting.Counter(self.counts.get, self._outside, body)
+        self.gathered = [i for i, update in enumerate(self.updates) if self._is_gathered(i, update)]
+        for value, update, first in zip(self.carried, self.updates, self.firsts, strict=True):
+            self._note_counter(value, update, first)
+        self.sequences: list[Sequence] = []
+        self.rank = 0
 
-def _counts(value: ir.Value, update: ir.Value, first: ir.Value | None) -> bool:
-    """Whether a carried value starts at 0 and is raised by 1."""
-    node = update.producer()
-    if node is None or node.op_type != "Add" or value not in node.inputs:
-        return False
-    other = node.inputs[1] if node.inputs[0] is value else node.inputs[0]
-    return _number(other) == 1 and _number(first) == 0
+    def _outside(self, value: ir.Value) -> ir.Value:
+        return self.kept.get(value, value)
 
+    def _note_counter(self, value: ir.Value, update: ir.Value, first: ir.Value | None) -> None:
+        """Whether a carried value is changed by the same number each time: then it is known in every iteration."""
+        node = update.producer()
+        if node is None or node.op_type not in {"Add", "Sub"} or node.graph is not self.body:
+            return
+        for own, other in (node.inputs, node.inputs[::-1]) if node.op_type == "Add" else (node.inputs,):
+            start, step = self.count(first), counting.constant(other)
+            if own is value and start is not None and step is not None and step == int(step):
+                sign = 1 if node.op_type == "Add" else -1
+                self.counts[value] = plus(start, {ITERATION: 1}, sign * int(step))
 
-def _number(value: ir.Value | None) -> float | None:
-    if value is None or value.const_value is None or not value.is_initializer() or value.const_value.size != 1:
-        return None
-    return float(value.const_value.numpy().reshape(()))
-
-
-def _step_of(value: ir.Value, counters: set[ir.Value], kept: dict[ir.Value, ir.Value | None]) -> ir.Value | None:
-    """The outer sequence that `value` is this step's element of."""
-    node = value.producer()
-    if node is None or node.op_type != "Gather" or node.inputs[1] not in counters:
-        return None
-    if "axis" in node.attributes and node.attributes["axis"].as_int() != 0:
-        return None
-    sequence = node.inputs[0]
-    return kept.get(sequence, sequence) if sequence is not None else None
-
-
-def _runs_through(
-    node: ir.Node, body: ir.Graph, counters: set[ir.Value], kept: dict[ir.Value, ir.Value | None], length: Length | None
-) -> bool:
-    """Whether the loop makes exactly `length` steps: by its trip count, or by its condition, and never fewer."""
-    if length is None:
-        return False
-    exact = _length(node.inputs[0], kept) == length
-    for value in _conditions(body.outputs[0]):
-        if _number(value) == 1 or value is body.inputs[1]:
-            continue
-        less = value.producer()
-        if less is None or less.op_type != "Less" or _length(less.inputs[1], kept) != length:
+    def _is_gathered(self, index: int, update: ir.Value) -> bool:
+        """Whether a carried value is a sequence, at first empty, to which each step adds at one end."""
+        first, node = self.firsts[index], update.producer()
+        empty = first.producer() if first is not None else None
+        if node is None or empty is None or empty.op_type != "SequenceEmpty" or node.op_type != "SequenceInsert":
             return False
-        counted = _uncast(less.inputs[0])
-        after = counted is not None and counted not in counters and _next(counted, counters)
-        if not after and counted not in counters:
+        placed = node.inputs[2] if len(node.inputs) > 2 else None
+        alone = [use.node for use in self.carried[index].uses()] == [node] and not update.uses()
+        return node.inputs[0] is self.carried[index] and alone and (placed is None or counting.constant(placed) == 0)
+
+    def steps(self) -> Steps | None:
+        apart = [i for i, v in enumerate(self.carried) if v not in self.kept and v not in self.counts]
+        places = [index for index in apart if index not in self.gathered]
+        rank = rank_of([self.firsts[index] for index in places])
+        unread = [value for index, value in enumerate(self.node.outputs[: len(self.carried)]) if index not in apart]
+        if rank is None or any(is_used(value) for value in unread):
+            return None
+        self.rank = rank
+        reader = Reader(self._leaf, self.body, self.opset, rank)
+        states = {
+            index: State(first, reader(self.updates[index]), self.node.outputs[index])
+            for index in places
+            if (first := self.firsts[index]) is not None
+        }
+        scanned = list(self.body.outputs)[1 + len(self.carried) :]
+        outputs = [Output(reader(each), self.node.outputs[len(self.carried) + i]) for i, each in enumerate(scanned)]
+        for index in self.gathered:
+            joined = self._joined(index, reader)
+            if joined is None:
+                return None
+            outputs += joined
+        length = lengths(self.sequences)
+        return Steps(self.node, states, tuple(outputs)) if length is not None and self._runs_through(length) else None
+
+    def _leaf(self, value: ir.Value) -> Expression | None:
+        if value in self.kept:
+            known = constant(self.kept[value])
+            return known if known is not None else of_atom(Leaf("outer", self.kept[value]))
+        if value in self.counts:
+            return of_atom(Leaf("outer", value))
+        if value in self.carried:
+            index = self.carried.index(value)
+            first = self.firsts[index]
+            return of_atom(Leaf("state", index, last_size(first) if first is not None else None))
+        return self._read_by_step(value)
+
+    def _read_by_step(self, value: ir.Value) -> Expression | None:
+        """A value that is this step's element of a sequence outside."""
+        node = value.producer()
+        if node is None or node.graph is not self.body or node.op_type not in {"Gather", "SequenceAt"}:
+            return None
+        index = node.inputs[1]
+        whole = self._whole(node.inputs[0])
+        if index is None or whole is None:
+            return None
+        axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+        if node.op_type == "SequenceAt":
+            apart = counting.taken_apart(whole)
+            if apart is None:
+                return None
+            whole, axis = apart
+        return self._element(whole, axis, index)
+
+    def _element(self, whole: ir.Value, axis: int, index: ir.Value) -> Expression | None:
+        place, length = self.count(index), counting.size(whole, axis)
+        forward = place == {ITERATION: 1}
+        last_first = length is not None and place == plus(plus(length, {"": 1}, -1), {ITERATION: 1}, -1)
+        if not (forward or last_first):
+            return None
+        sequence = Sequence(whole, axis, not forward)
+        found = element(sequence, self.rank, through=self.through)
+        kept = len(index.shape) if index.shape is not None else None
+        if found is None or kept not in (0, 1) or (kept == 1 and axis != 0):
+            return None
+        self.sequences.append(sequence)
+        return Lifted(found, 1) if kept == 1 and isinstance(found, Sum) else found
+
+    def _whole(self, value: ir.Value | None) -> ir.Value | None:
+        """The value outside of which `value` is all there is; None where it is made in the body."""
+        value = self._outside(value) if value is not None else None
+        node = value.producer() if value is not None else None
+        if value is None or node is None or node.graph is not self.body:
+            return value if value not in self.body.inputs else None
+        if node.op_type != "Slice" or len(node.inputs) < 3:
+            return self._whole(node.inputs[0]) if node.op_type == "Identity" else None
+        starts, ends, steps = (self.count(node.inputs[i]) if i < len(node.inputs) else {"": 1} for i in (1, 2, 4))
+        endless = ends is not None and ends.keys() == {""} and ends[""] >= _ENDLESS
+        return self._whole(node.inputs[0]) if starts == {} and endless and steps == {"": 1} else None
+
+    def _joined(self, index: int, reader: Reader) -> list[Output] | None:
+        """The tensors that a sequence of the steps' results is put together to; None where it goes elsewhere too."""
+        insert = self.updates[index].producer()
+        result = self.node.outputs[index]
+        assert insert is not None
+        given = reader(insert.inputs[1])
+        found = []
+        for use in result.uses():
+            node = use.node
+            stacks = "new_axis" in node.attributes and node.attributes["new_axis"].as_int() == 1
+            axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
+            each = given.inner if isinstance(given, Lifted) and given.count == 1 and not stacks and axis == 0 else given
+            plain = stacks and 0 <= axis < self.rank
+            if node.op_type != "ConcatFromSequence" or isinstance(each, Lifted) or not (plain or each is not given):
+                return None
+            found.append(Output(each, node.outputs[0], axis, len(insert.inputs) > 2 and insert.inputs[2] is not None))
+        return None if result.is_graph_output() else found
+
+    def _runs_through(self, length: Count) -> bool:
+        """Whether there are exactly `length` steps: by the trip count or by the condition, and never fewer."""
+        bound = self.node.inputs[0]
+        number = counting.constant(bound)
+        limit = self.count(bound)
+        exact = limit == length
+        if not exact and bound is not None and (number is None or number < _ENDLESS):
             return False
-        exact = exact or after
-    bound = node.inputs[0]
-    unbounded = bound is None or _length(bound, kept) == length or (_number(bound) or 0) >= 2**31 - 1
-    return exact and unbounded
+        start = self.node.inputs[1]
+        # before the first step, which would be the one after step -1
+        if start is not None and not all(self._holds(value, length, -1) for value in _conditions(start)):
+            return False
+        for value in _conditions(self.body.outputs[0]):
+            if value is not self.body.inputs[1] and not self._holds(value, length):
+                return False
+            exact = exact or self._slack(value, length) == {}
+        return exact
+
+    def _holds(self, value: ir.Value, length: Count, iteration: int | None = None) -> bool:
+        """Whether a condition is true as long as there is a next step."""
+        slack = self._slack(value, length, iteration)
+        grows = slack is not None and slack.keys() <= {"", ITERATION} and all(often > 0 for often in slack.values())
+        return counting.constant(value) == 1 or grows
+
+    def _slack(self, value: ir.Value, length: Count, iteration: int | None = None) -> Count | None:
+        """By how many steps a condition would let the loop run on; None where it is no comparison of counts.
+
+        After iteration i there is a next step if length - i - 1 > 0, and so any `left > 0` has left - that to spare.
+        """
+        node = self._outside(value).producer()
+        if node is None or node.op_type not in _COMPARED or node.domain:
+            return None
+        one, other = (self.count(item) for item in node.inputs)
+        if one is None or other is None:
+            return None
+        sign, more = _COMPARED[node.op_type]
+        left = plus(plus({}, plus(other, one, -1), sign), {"": more})
+        if iteration is not None:
+            often = left.pop(ITERATION, 0)
+            left = plus(left, {"": often * iteration})
+        wanted = plus(plus(length, {"": 1}, -1), {ITERATION: 1}, -1) if iteration is None else length
+        return plus(left, wanted, -1)
+
+
+# The sign of (second - first), and what to add to it, so that the comparison says that the sum is above 0.
+_COMPARED = {"Less": (1, 0), "LessOrEqual": (1, 1), "Greater": (-1, 0), "GreaterOrEqual": (-1, 1)}
 
 
 def _conditions(value: ir.Value) -> Iterator[ir.Value]:
+    """What must all be true for `value` to be."""
     node = value.producer()
-    if node is not None and node.op_type == "And":
+    if node is not None and node.op_type in {"And", "Cast", "Identity"}:
         for item in node.inputs:
             assert item is not None
             yield from _conditions(item)
-    elif node is not None and node.op_type in ("Identity", "Cast"):
-        assert node.inputs[0] is not None
-        yield from _conditions(node.inputs[0])
     else:
         yield value
-
-
-def _uncast(value: ir.Value | None) -> ir.Value | None:
-    node = value.producer() if value is not None else None
-    return _uncast(node.inputs[0]) if node is not None and node.op_type in ("Cast", "Identity") else value
-
-
-def _next(value: ir.Value, counters: set[ir.Value]) -> bool:
-    node = value.producer()
-    if node is None or node.op_type != "Add":
-        return False
-    return any(a in counters and _number(b) == 1 for a, b in (node.inputs, reversed(node.inputs)))
-
-
-def _length(value: ir.Value | None, kept: dict[ir.Value, ir.Value | None]) -> Length | None:
-    """A number, or the name of the dimension that a scalar is the size of."""
-    while value is not None and value in kept:
-        value = kept[value]
-    number = _number(value)
-    if number is not None:
-        return int(number)
-    node = value.producer() if value is not None else None
-    if node is None:
-        return None
-    if node.op_type in ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "ReduceMax"):
-        return _length(node.inputs[0], kept)
-    if node.op_type in ("Max", "Min"):
-        lengths = {_length(item, kept) for item in node.inputs}
-        return lengths.pop() if len(lengths) == 1 else None
-    if node.op_type in ("Slice", "Gather") and _number(node.inputs[1]) is not None:
-        return _size_in(node.inputs[0], int(_number(node.inputs[1]) or 0))
-    return None
-
-
-def _size_in(value: ir.Value | None, index: int) -> Length | None:
-    """The size at `index` of a vector that is a shape."""
-    node = value.producer() if value is not None else None
-    if node is None or node.inputs[0] is None:
-        return None
-    if node.op_type in ("Cast", "Identity"):
-        return _size_in(node.inputs[0], index)
-    if node.op_type == "Shape" and not node.attributes:
-        return _length_of_axis(node.inputs[0], index)
-    return None
-
-
-def _length_of_axis(value: ir.Value, axis: int) -> Length | None:
-    """The size of an axis, or the name that shape inference gave it, followed to where it comes from."""
-    if value.shape is None:
-        return None
-    size = value.shape[axis]
-    if isinstance(size, int):
-        return size
-    node = value.producer()
-    if node is not None and node.op_type == "Transpose":
-        return _length_of_axis(node.inputs[0], node.attributes["perm"].as_ints()[axis])  # type: ignore[arg-type]
-    if node is not None and node.op_type in ("Cast", "Identity", "Not", "Relu", "Tanh", "Sigmoid"):
-        return _length_of_axis(node.inputs[0], axis)  # type: ignore[arg-type]
-    return str(size.value) if size.value is not None else None

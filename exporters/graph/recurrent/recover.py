@@ -1,189 +1,159 @@
-"""Put LSTM, GRU and RNN operators in the place of the loops that compute them.
-
-Keras skips masked steps, wherever they are: the state stays, and the output is the last one, or zero. ONNX can only end
-a sequence early. So the steps that are not masked are moved to the front, in their order, and the outputs are put back.
-"""
+"""Put LSTM, GRU and RNN operators in the place of the loops that compute them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes import common
 
 from exporters.graph import clean
-from exporters.graph.recurrent import cells, loop
+from exporters.graph.patterns.values import same_size
+from exporters.graph.recurrent import cells, loop, masks, scan
 from exporters.graph.recurrent.cells import Cell, Gate
-from exporters.graph.recurrent.expression import Expression, Known, Leaf, Made
+from exporters.graph.recurrent.expression import Known, Sum
+from exporters.graph.recurrent.masks import Mask
+from exporters.graph.recurrent.steps import Output, State, Steps, is_used
+from exporters.graph.recurrent.writer import Array, Writer, is_zero
 
-Array = np.ndarray[Any, Any]
+_READ = {"Loop": loop.read, "Scan": scan.read}
 
 
 def recover(model: ir.Model) -> ir.Model:
     """Replace what can be replaced in the main graph. Shapes are inferred anew: loops hide the lengths of sequences."""
-    stays: set[str | None] = set()
+    stays: set[ir.Node] = set()
+    if _next_loop(model.graph, stays) is None:
+        return model
     model = clean.infer_shapes(model)
     while (node := _next_loop(model.graph, stays)) is not None:
-        steps = loop.read(node, model.opset_imports.get("", 18))
-        layer = _layer(steps) if steps is not None else None
-        if steps is None or layer is None:
-            stays.add(node.outputs[0].name)
+        found = _found(node, model.opset_imports.get("", 18))
+        if found is None:
+            stays.add(node)
         else:
-            _replace(model.graph, steps, layer)
-            model = clean.infer_shapes(model)
+            _replace(model.graph, *found)
+            model = clean.infer_shapes(common.RemoveUnusedNodesPass()(model).model)
     return model
 
 
-def _next_loop(graph: ir.Graph, stays: set[str | None]) -> ir.Node | None:
-    loops = (node for node in graph if node.op_type == "Loop" and node.domain == "")
-    return next((node for node in loops if node.outputs[0].name not in stays), None)
+def _next_loop(graph: ir.Graph, stays: set[ir.Node]) -> ir.Node | None:
+    loops = (node for node in graph if node.op_type in _READ and node.domain == "")
+    return next((node for node in loops if node not in stays), None)
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A cell over a sequence; `mask` is a sequence of truths, and `zeros` whether a masked step gives zero."""
-
-    cell: Cell
-    mask: ir.Value | None
-    zeros: bool
-
-
-def _layer(steps: loop.Steps) -> _Layer | None:
+def _found(node: ir.Node, opset: int) -> tuple[Steps, Cell, Mask | None] | None:
     """What the loop is, where every state, output and length is accounted for."""
-    if len(steps.outputs) != 1:
+    for through in (False, True):
+        steps = _READ[node.op_type](node, opset, through=through)
+        if steps is None:
+            continue
+        masked = masks.recognise(steps)
+        found = masked or _plain(steps)
+        if found is not None and _begins(steps, found[0]):
+            return (steps, *found)
+    return None
+
+
+def _plain(steps: Steps) -> tuple[Cell, None] | None:
+    updates = {index: state.update for index, state in steps.states.items() if isinstance(state.update, Sum)}
+    cell = cells.recognise(updates) if len(updates) == len(steps.states) else None
+    if cell is None or any(output.each != updates[cell.states[0]] for output in steps.outputs):
         return None
-    output, _ = steps.outputs[0]
-    mask = _mask(output)
-    if mask is None:
-        cell = cells.recognise({index: state.update for index, state in steps.states.items()})
-        fits = cell is not None and output == steps.states[cell.states[0]].update
-        return _Layer(cell, None, zeros=False) if cell is not None and fits else None
-    return _masked_layer(steps, output, mask)
+    return cell, None
 
 
-def _masked_layer(steps: loop.Steps, output: Expression, mask: ir.Value) -> _Layer | None:
-    new, other = _choices(output)
-    updates, previous = {}, None
-    for index, state in steps.states.items():
-        if _mask(state.update) is not mask:
-            return None
-        chosen, kept = _choices(state.update)
-        if chosen == new and kept == other and not _is_used(state.last) and _is_zero(state.first):
-            previous = index  # the output of the step before, which starts as zero
-        elif kept == Leaf("state", index):
-            updates[index] = chosen
-        else:
-            return None
-    cell = cells.recognise(updates)
-    if cell is None or new != updates[cell.states[0]]:
-        return None
-    zeros = isinstance(other, Known) and not other.array.any()
-    zeros = zeros or (isinstance(other, Leaf) and isinstance(other.of, ir.Value) and _is_zero(other.of))
-    if not zeros and (previous is None or other != Leaf("state", previous)):
-        return None
-    return _Layer(cell, mask, zeros)
+def _begins(steps: Steps, cell: Cell) -> bool:
+    """Whether the first states have the sizes that the operator asks for, or can be given them."""
+    units = cell.gates[0].recurrent.array.shape[0]
+    for index in cell.states:
+        state = steps.states[index]
+        assert state.first.shape is not None
+        if not isinstance(state.first.shape[-1], int) or state.first.shape[-1] != units:
+            return False
+        if not _fits(state, cell) and state.first.shape[0] == 1 and is_used(state.last):
+            return False  # a state for all samples, which without any step would be the last one as it is
+    return True
 
 
-def _mask(expression: Expression) -> ir.Value | None:
-    """The sequence of truths by which an expression is the new value or the old one."""
-    if not isinstance(expression, Made) or expression.kind != "Where":
-        return None
-    condition = expression.arguments[0]
-    while isinstance(condition, Made) and condition.kind in ("Tile", "Expand", "Cast"):
-        condition = condition.arguments[0]
-    if not isinstance(condition, Leaf) or condition.kind != "step" or not isinstance(condition.of, ir.Value):
-        return None
-    shape = condition.of.shape
-    return condition.of if shape is not None and len(shape) == 3 and shape[2] == 1 else None
+def _fits(state: State, cell: Cell) -> bool:
+    """Whether a first state is known to have as many rows as the steps have samples."""
+    shape, first = cell.sequence.value.shape, state.first.shape
+    return shape is not None and first is not None and (len(first) == 1 or same_size(first[0], shape[_batch(cell)]))
 
 
-def _choices(expression: Expression) -> tuple[Expression, Expression]:
-    assert isinstance(expression, Made)
-    return expression.arguments[1], expression.arguments[2]
+def _batch(cell: Cell) -> int:
+    return 1 - cell.sequence.axis
 
 
-def _is_used(value: ir.Value) -> bool:
-    return bool(list(value.uses())) or value.is_graph_output()
-
-
-def _is_zero(value: ir.Value) -> bool:
-    """Whether a tensor is known to be nothing but zeros, of whatever size."""
-    node = value.producer()
-    if node is None:
-        return value.const_value is not None and value.is_initializer() and not value.const_value.numpy().any()
-    if node.op_type == "ConstantOfShape":
-        return "value" not in node.attributes or not node.attributes["value"].as_tensor().numpy().any()
-    inner = node.inputs[0] if node.op_type in ("Expand", "Identity", "Cast", "Unsqueeze") else None
-    return inner is not None and _is_zero(inner)
-
-
-class _Writer:
-    """Adds nodes before one that is there, and initializers beside it, under its name."""
-
-    def __init__(self, graph: ir.Graph, node: ir.Node) -> None:
-        self._graph, self._node, self._count = graph, node, 0
-
-    def name(self, what: str) -> str:
-        self._count += 1
-        return f"{self._node.outputs[0].name}/{what}_{self._count}"
-
-    def constant(self, array: Array) -> ir.Value:
-        name = self.name("constant")
-        tensor = ir.tensor(np.asarray(array, order="C"), name=name)
-        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-        self._graph.register_initializer(value)
-        return value
-
-    def node(
-        self, kind: str, inputs: Sequence[ir.Value | None], outputs: int = 1, **attributes: Any
-    ) -> tuple[ir.Value, ...]:
-        made = ir.node(kind, inputs, attributes, num_outputs=outputs, name=self.name(kind))
-        for value in made.outputs:
-            value.name = self.name(kind)
-        self._graph.insert_before(self._node, made)
-        return tuple(made.outputs)
-
-    def one(self, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
-        return self.node(kind, inputs, **attributes)[0]
-
-
-def _replace(graph: ir.Graph, steps: loop.Steps, layer: _Layer) -> None:
-    write, cell = _Writer(graph, steps.node), layer.cell
-    sequence = cell.sequence.of
-    assert isinstance(sequence, ir.Value)
-    firsts = [steps.states[index].first for index in cell.states]
-    lengths = None
-    if layer.mask is not None:
-        truths = write.one("Squeeze", layer.mask, write.constant(np.array([2], np.int64)))
-        counted = write.one("Cast", truths, to=ir.DataType.INT64)
-        sequence = _at_front(write, sequence, truths)
-        lengths = _lengths(write, counted)
-    inputs = [sequence, *_weights(write, cell), lengths]
-    if not all(_is_zero(first) for first in firsts):
-        zero = write.constant(np.array([0], np.int64))
-        inputs += [write.one("Unsqueeze", first, zero) for first in firsts]
-    every, *lasts = write.node(cell.kind, inputs, outputs=1 + len(firsts), **_attributes(cell))
-    axis_one, axis_zero = (write.constant(np.array([axis], np.int64)) for axis in (1, 0))
-    outputs = write.one("Squeeze", every, axis_one)
-    if layer.mask is not None:
-        outputs = _put_back(write, outputs, counted, layer)
-    _hand_over(steps.outputs[0][1], outputs)
+def _replace(graph: ir.Graph, steps: Steps, cell: Cell, mask: Mask | None) -> None:
+    write = Writer(graph, steps.node)
+    batched = len(steps.states[cell.states[0]].first.shape or ()) == 2
+    sequence = _by_time(write, cell, batched=batched)
+    moved = masks.move(write, sequence, mask) if mask is not None else None
+    inputs = [moved.sequence if moved is not None else sequence, *_weights(write, steps.node, cell)]
+    inputs.append(moved.lengths if moved is not None else None)
+    if not all(is_zero(steps.states[index].first) for index in cell.states):
+        inputs += [_first(write, steps.states[index], cell, batched=batched) for index in cell.states]
+    every, *lasts = write.node(cell.kind, inputs, outputs=1 + len(cell.states), **_attributes(cell))
+    axes = write.constant(np.array([1] if batched else [1, 2], np.int64))
+    outputs = write.one("Squeeze", every, axes)
+    if moved is not None and mask is not None:
+        outputs = masks.put_back(write, outputs, moved, mask, cell.gates[0].recurrent.array.dtype)
+    for output in steps.outputs:
+        laid_out = _laid_out(write, outputs, output, cell)
+        _hand_over(output.value, write.one("Identity", laid_out) if is_used(laid_out) else laid_out)
     for index, last in zip(cell.states, lasts, strict=True):
         old = steps.states[index].last
-        if _is_used(old):
-            _hand_over(old, write.one("Squeeze", last, axis_zero))
-    graph.remove(steps.node, safe=True)
+        if is_used(old):
+            _hand_over(old, write.one("Squeeze", last, write.constant(np.array([0] if batched else [0, 1], np.int64))))
+    _remove(graph, steps)
+
+
+def _by_time(write: Writer, cell: Cell, *, batched: bool) -> ir.Value:
+    """The sequence as (steps, samples, features)."""
+    value = cell.sequence.value
+    if not batched:
+        return write.one("Unsqueeze", value, write.constant(np.array([1], np.int64)))
+    return value if cell.sequence.axis == 0 else write.one("Transpose", value, perm=[1, 0, 2])
+
+
+def _first(write: Writer, state: State, cell: Cell, *, batched: bool) -> ir.Value:
+    """A first state as (1, samples, units)."""
+    zero = write.constant(np.array([0] if batched else [0, 1], np.int64))
+    value = state.first
+    if batched and not _fits(state, cell):
+        samples = write.constant(np.array([_batch(cell)], np.int64))
+        count = write.one("Gather", write.one("Shape", cell.sequence.value), samples)
+        units = write.constant(np.array([cell.gates[0].recurrent.array.shape[0]], np.int64))
+        value = write.one("Expand", value, write.one("Concat", count, units, axis=0))
+    return write.one("Unsqueeze", value, zero)
+
+
+def _laid_out(write: Writer, outputs: ir.Value, output: Output, cell: Cell) -> ir.Value:
+    """The steps' outputs, which the operator gives in the sequence's own order, as the loop gave them."""
+    if output.backwards != cell.sequence.backwards:
+        ends = [write.constant(np.array([number], np.int64)) for number in (-1, -(2**63) + 1, 0, -1)]
+        outputs = write.one("Slice", outputs, *ends)
+    return write.one("Transpose", outputs, perm=[1, 0, 2]) if output.axis == 1 else outputs
 
 
 def _hand_over(old: ir.Value, new: ir.Value) -> None:
     new.type, new.shape = old.type, old.shape if old.is_graph_output() else None
+    name = old.name
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    old.name, new.name = f"{name}.looped", name
+
+
+def _remove(graph: ir.Graph, steps: Steps) -> None:
+    """Take away the loop, and what put its results together."""
+    waiting = [output.value.producer() for output in steps.outputs]
+    for node in (*waiting, steps.node):
+        if node is not None and node.graph is graph:
+            graph.remove(node, safe=True)
 
 
 def _attributes(cell: Cell) -> dict[str, Any]:
-    """Hidden size, activations with what coefficients they have, and how a GRU resets."""
+    """Hidden size, direction, activations with what coefficients they have, and how a GRU resets."""
     attributes: dict[str, Any] = {"hidden_size": int(cell.gates[0].recurrent.array.shape[0])}
     usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
     names = [activation.name for activation in cell.activations]
@@ -195,18 +165,21 @@ def _attributes(cell: Cell) -> dict[str, Any]:
             attributes |= {"activation_alpha": alphas, "activation_beta": betas}
     if cell.linear_before_reset:
         attributes["linear_before_reset"] = 1
+    if cell.sequence.backwards:
+        attributes["direction"] = "reverse"
     return attributes
 
 
-def _weights(write: _Writer, cell: Cell) -> list[ir.Value | None]:
+def _weights(write: Writer, node: ir.Node, cell: Cell) -> list[ir.Value | None]:
     """W, R and B; no B where no gate has a bias."""
+    name = node.name or next((value.name for value in node.outputs if value.name), cell.kind)
     weights = np.concatenate([gate.weights.array.T for gate in cell.gates])[None]
     recurrent = np.concatenate([gate.recurrent.array.T for gate in cell.gates])[None]
     bias = None
     if any(gate.bias or gate.recurrent_bias for gate in cell.gates):
         halves = [_joined(cell.gates, "bias"), _joined(cell.gates, "recurrent_bias")]
-        bias = write.constant(np.concatenate(halves)[None])
-    return [write.constant(weights), write.constant(recurrent), bias]
+        bias = write.constant(np.concatenate(halves)[None], f"{name}.B")
+    return [write.constant(weights, f"{name}.W"), write.constant(recurrent, f"{name}.R"), bias]
 
 
 def _joined(gates: tuple[Gate, ...], which: str) -> Array:
@@ -214,34 +187,3 @@ def _joined(gates: tuple[Gate, ...], which: str) -> Array:
     zero = np.zeros(gates[0].recurrent.array.shape[0], gates[0].recurrent.array.dtype)
     found: list[Known | None] = [getattr(gate, which) for gate in gates]
     return np.concatenate([zero if bias is None else bias.array for bias in found])
-
-
-def _lengths(write: _Writer, counted: ir.Value) -> ir.Value:
-    total = write.one("ReduceSum", counted, write.constant(np.array([0], np.int64)), keepdims=0)
-    return write.one("Cast", total, to=ir.DataType.INT32)
-
-
-def _at_front(write: _Writer, sequence: ir.Value, truths: ir.Value) -> ir.Value:
-    """The steps that are not masked first, in their order: (time, batch, features), truths (time, batch)."""
-    zero, one = (write.constant(np.array(number, np.int64)) for number in (0, 1))
-    first, last = write.constant(np.array([0], np.int64)), write.constant(np.array([-1], np.int64))
-    count = write.one("Gather", write.one("Shape", truths), zero)
-    places = write.one("Unsqueeze", write.one("Range", zero, count, one), last)
-    ranks = write.one("Where", truths, places, write.one("Add", places, count))
-    size = write.one("Unsqueeze", count, first)
-    order = write.node("TopK", [ranks, size], outputs=2, axis=0, largest=0, sorted=1)[1]
-    index = write.one("Expand", write.one("Unsqueeze", order, last), write.one("Shape", sequence))
-    return write.one("GatherElements", sequence, index, axis=0)
-
-
-def _put_back(write: _Writer, outputs: ir.Value, counted: ir.Value, layer: _Layer) -> ir.Value:
-    """Each step's output: that of the last step up to it that is not masked, or zero before the first."""
-    last = write.constant(np.array([-1], np.int64))
-    done = write.one("CumSum", counted, write.constant(np.array(0, np.int64)))
-    index = write.one("Expand", write.one("Unsqueeze", done, last), write.one("Shape", outputs))
-    from_zero = write.one("Pad", outputs, write.constant(np.array([1, 0, 0, 0, 0, 0], np.int64)))
-    found = write.one("GatherElements", from_zero, index, axis=0)
-    if not layer.zeros:
-        return found
-    nothing = write.constant(np.zeros((), layer.cell.gates[0].recurrent.array.dtype))
-    return write.one("Where", layer.mask, found, nothing)
