@@ -27,6 +27,7 @@ _LONGEST = 2**20  # an upper bound for a dimension that declares none: torch.exp
 INLINE_BYTES = 1_900_000_000  # protobuf's limit is 2 GiB for the whole file
 
 _LARGEST_MOVED = 2**31
+_SHARED = 64  # elements; a smaller tensor costs nothing twice
 
 Strategy = Callable[[Any, Path, ExportOptions], None]
 
@@ -242,9 +243,24 @@ def _moved(graph: Any) -> Any:
 def _may_fold(node: Any) -> bool | None:
     """Yes to what moves elements, no to arithmetic on floats, and the optimizer's own rules for shapes and indices."""
     if node.op_type in _MOVING:
-        return True
+        return not any(_stays(value, node) for value in node.inputs if value is not None)
     dtypes = [value.const_value.dtype for value in node.inputs if value is not None and value.const_value is not None]
     return False if any(dtype.is_floating_point() for dtype in dtypes) else None
+
+
+def _stays(value: Any, node: Any) -> bool:
+    """Whether a weight is in the file for another node's sake: moved for this one, it would be there twice.
+
+    Such is an embedding that is the output layer too. The other node needs the weight as it is, unless it is folded.
+    """
+    if value.const_value is None or value.const_value.size < _SHARED:
+        return False
+    others = [use.node for use in value.uses() if use.node is not node]
+    return any(other.op_type not in _MOVING or not all(map(_is_constant, other.inputs)) for other in others)
+
+
+def _is_constant(value: Any) -> bool:
+    return value is None or value.const_value is not None
 
 
 def _raised(graph: Any, opset: int) -> Any:

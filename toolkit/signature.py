@@ -28,6 +28,7 @@ DTYPES = (
 )  # fmt: skip
 
 _SPEC = re.compile(r"(?P<name>[^:\[\]]+):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\]]*)\]")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SIZE = re.compile(r"[1-9][0-9]{0,18}")
 _DIM = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:<=(?P<max>[1-9][0-9]{0,18}))?")
 
@@ -211,7 +212,7 @@ def identifiers(names: Sequence[str]) -> dict[str, str]:
 
     A name that is one stays; in the others what is no letter, digit or underscore becomes one. All stay distinct.
     """
-    found = {name: name for name in names if name.isidentifier() and name[0].isalpha() and not iskeyword(name)}
+    found = {name: name for name in names if _PLAIN.fullmatch(name) and not iskeyword(name)}
     for name in names:
         plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
         plain = plain if plain[:1].isalpha() else f"input_{plain}"

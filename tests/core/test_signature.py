@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.errors import BadInput
-from toolkit.signature import DTYPES, Signature, TensorSpec, flatten, leaves, parse_input, unflatten
+from toolkit.signature import DTYPES, Signature, TensorSpec, flatten, identifiers, leaves, parse_input, unflatten
 
 HINT = "\n  Write NAME:DTYPE[DIM,...], for instance image:float32[batch,3,224,224]."
 KNOWN = "float16, bfloat16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool, string"
@@ -167,3 +167,17 @@ def test_a_value_that_models_do_not_pass():
     with pytest.raises(BadInput) as caught:
         flatten({"a": {1, 2}}, "output", is_leaf=is_number)
     assert str(caught.value) == "BadInput: 'a' is a set; models pass tensors, lists, tuples and dicts of them"
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("x", "y_1"), ("x", "y_1")),
+        (("x.left", "x_left"), ("x_left_1", "x_left")),
+        (("a/b", "a b"), ("a_b", "a_b_1")),
+        (("class", "_x", "1"), ("class_", "input__x", "input_1")),
+        (("größe",), ("gr__e",)),
+    ],
+)
+def test_names_as_identifiers(names, found):
+    assert tuple(identifiers(names)[name] for name in names) == found

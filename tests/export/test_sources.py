@@ -15,7 +15,7 @@ import pytest
 from exporters.sources import keras2_file, kinds
 from exporters.sources import source as sources
 from tests.conftest import COUNT
-from toolkit import bundle
+from toolkit import bundle, manifest
 from toolkit.errors import BadInput, RuntimeMissing, ToolkitError, UnsafeFile
 from toolkit.files import digest
 from toolkit.inspection import inspect
@@ -114,6 +114,25 @@ def test_files_of_tensorflow(of_tensorflow, tmp_path, name):
 def test_shapes_of_signatures(tmp_path, factory, inputs, form):
     done = bundle.export(factory, form, tmp_path / "out", inputs, **QUICK)
     assert done.report.passed
+
+
+@pytest.mark.usefixtures("warm")
+def test_shared_weights_are_in_the_file_once(tmp_path):
+    import onnx
+
+    asked = ["ids:int64[batch,sequence]"]
+    done = bundle.export("torch_sources:shared", "onnx", tmp_path / "out", asked, **QUICK)
+    assert done.report.passed
+    stored = onnx.load(done.file("onnx")).graph.initializer
+    assert [sorted(each.dims) for each in stored if len(each.dims) == 2] == [[8, 16]]
+
+
+@pytest.mark.usefixtures("warm")
+def test_names_that_a_format_forbids(tmp_path):
+    done = bundle.export("torch_sources:nested", "savedmodel", tmp_path / "out", **QUICK)
+    assert done.report.passed
+    assert done.manifest.names == {"savedmodel": {"x.left": "x_left", "x.right": "x_right"}}
+    assert manifest.load(tmp_path / "out").names == done.manifest.names
 
 
 @pytest.mark.skipif(find_spec("tf_keras") is not None, reason="Keras 2 itself is installed, and opens its files")
