@@ -1,31 +1,33 @@
-"""Write any opened model as a LiteRT file (.tflite), through its SavedModel, with LiteRT's own operators alone.
+"""Write any opened model as a LiteRT file (.tflite), from the function that its SavedModel would hold.
 
-A file that needs TensorFlow's operators (SELECT_TF_OPS) or a runtime's custom ones is not written: it would not open
-where LiteRT files go.
+It has LiteRT's own operators alone. A file that needs TensorFlow's (SELECT_TF_OPS) or a runtime's custom ones is not
+written: it would not open where LiteRT files go.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exporters import to_savedmodel
+from exporters import litert_loops
+from exporters.graph import tensorflow_graph
+from exporters.graph.tensorflow_graph import FrozenGraph
 from exporters.options import ExportOptions
 from toolkit import metadata
 from toolkit.contract import Contract
 from toolkit.errors import UnsupportedOperator
+from toolkit.runtime.hdf5_runner import keras_call
 from toolkit.runtime.runner import Runner
-from toolkit.runtime.savedmodel_runner import SERVING, TensorFlowRunner
+from toolkit.runtime.savedmodel_runner import SERVING, TensorFlowRunner, concrete_function, import_tensorflow
 from toolkit.signature import Signature
 
 Strategy = Callable[[Any, Path, ExportOptions], None]
 
 _FAMILIES = re.compile(r"^(?:TF Select|Custom) ops: (?P<names>.+)$", re.MULTILINE)
-_WIDE = "float64"
+_UNKNOWN = ("float64", "bfloat16", "string")
 
 
 def strategies(model: Runner) -> dict[str, Strategy]:
@@ -33,47 +35,65 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     return {"tf.lite": _native} if isinstance(model, TensorFlowRunner) else {}
 
 
-def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, options: ExportOptions) -> None:
-    """Rebuild an ONNX graph in Keras and convert its SavedModel."""
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, _: ExportOptions) -> None:
+    """Rebuild an ONNX graph in Keras and convert its one function."""
+    from exporters import onnx_to_keras
     from exporters.to_torchscript import positional
 
-    with _scratch(target) as folder:
-        to_savedmodel.from_onnx(path, folder, signature, contract, options)
-        _convert(folder, target, positional(signature), contract)
+    tf = import_tensorflow()
+    flat = positional(signature)
+    with litert_loops.replacing():
+        model = onnx_to_keras.build(path)
+        function = concrete_function(tf, keras_call(model, flat), flat)
+    _convert(function, target, flat, contract)
 
 
-def _native(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None:
-    with _scratch(path) as folder:
-        to_savedmodel.strategies(model)["tf.saved_model.save"](model, folder, options)
-        _convert(folder, path, model.signature, model.contract)
+def _native(model: TensorFlowRunner, path: Path, _: ExportOptions) -> None:
+    function = model.function
+    own = getattr(model, "model", None)
+    if type(own).__module__.startswith("keras."):
+        with litert_loops.replacing():
+            function = concrete_function(import_tensorflow(), keras_call(own, model.signature), model.signature)
+    _convert(function, path, model.signature, model.contract)
 
 
-@contextlib.contextmanager
-def _scratch(target: Path) -> Iterator[Path]:
-    """Where the SavedModel on the way stands: beside the target, on whose disk there is room."""
-    with tempfile.TemporaryDirectory(prefix="saved_model-", dir=target.parent) as folder:
-        yield Path(folder) / "saved_model"
-
-
-def _convert(folder: Path, target: Path, signature: Signature, contract: Contract) -> None:
+def _convert(function: Any, target: Path, signature: Signature, contract: Contract) -> None:
     import tensorflow as tf
 
-    wide = [spec.name for spec in (*signature.inputs, *signature.outputs) if spec.dtype == _WIDE]
-    if wide:
-        raise UnsupportedOperator(
-            f"'{wide[0]}' is float64, which LiteRT's operators do not take",
-            hint="Export the model in float32, or to another format.",
-        )
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SERVING])
-    try:
-        content = converter.convert()
-    except Exception as error:
-        raise _explained(error, folder) from error
+    _require_narrow(signature)
+    frozen = tensorflow_graph.freeze(function, signature)
+    holder = tf.Module()
+    holder.function = concrete_function(tf, lambda feed: _call(tf, frozen, feed), signature)
+    # Beside the target, on whose disk there is room; of a function alone the converter would not keep the names.
+    with tempfile.TemporaryDirectory(prefix="saved_model-", dir=target.parent) as folder:
+        tf.saved_model.save(holder, folder, signatures={SERVING: holder.function})
+        try:
+            content = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SERVING]).convert()
+        except Exception as error:
+            raise _explained(error, frozen.graph_def) from error
     target.write_bytes(content)
     metadata.add_to_archive(target, metadata.dumps(signature, contract))
 
 
-def _explained(error: Exception, folder: Path) -> UnsupportedOperator:
+def _require_narrow(signature: Signature) -> None:
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.dtype in _UNKNOWN:
+            raise UnsupportedOperator(
+                f"'{spec.name}' is {spec.dtype}, which LiteRT's operators do not take",
+                hint="Export the model in float32, or to another format.",
+            )
+
+
+def _call(tf: Any, frozen: FrozenGraph, feed: dict[str, Any]) -> dict[str, Any]:
+    """The frozen graph as a function of tensors by name, its large weights among its constants."""
+    given = {tensor: feed[name] for name, tensor in frozen.inputs}
+    given |= {f"{name}:0": tf.constant(array) for name, array in frozen.weights.items()}
+    tensors = [tensor for _, tensor in frozen.outputs]
+    results = tf.import_graph_def(frozen.graph_def, input_map=given, return_elements=tensors, name="")
+    return {name: result for (name, _), result in zip(frozen.outputs, results, strict=True)}
+
+
+def _explained(error: Exception, graph_def: Any) -> UnsupportedOperator:
     """The converter's pages of text as one sentence: which operators have no form in LiteRT, and where they stand."""
     text = str(error)
     names = dict.fromkeys(name for match in _FAMILIES.finditer(text) for name in match["names"].split(", "))
@@ -81,7 +101,7 @@ def _explained(error: Exception, folder: Path) -> UnsupportedOperator:
         return UnsupportedOperator(
             f"TensorFlow's converter failed ({_first_line(text)})", hint="Export to another format: --to savedmodel."
         )
-    places = _places(folder)
+    places = _places(graph_def)
     listed = ", ".join(f"{name} (node '{places[name]}')" if name in places else name for name in names)
     return UnsupportedOperator(
         f"LiteRT has no operator for {listed}",
@@ -89,17 +109,12 @@ def _explained(error: Exception, folder: Path) -> UnsupportedOperator:
     )
 
 
-def _places(folder: Path) -> dict[str, str]:
-    """Operator -> the first node of that kind in the SavedModel's graphs."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    parsed = saved_model_pb2.SavedModel()
-    parsed.ParseFromString((folder / "saved_model.pb").read_bytes())
+def _places(graph_def: Any) -> dict[str, str]:
+    """Operator -> the first node of that kind in the graph and its functions."""
     found: dict[str, str] = {}
-    for meta in parsed.meta_graphs:
-        for nodes in (meta.graph_def.node, *(function.node_def for function in meta.graph_def.library.function)):
-            for node in nodes:
-                found.setdefault(node.op, node.name)
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        for node in nodes:
+            found.setdefault(node.op, node.name)
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from exporters.options import ExportOptions
@@ -20,6 +21,9 @@ from toolkit.worker.pool import WorkerPool
 
 # Which worker rebuilds a format from the hub's ONNX graph.
 _HUB_RUNTIME = {"torchscript": "torch"} | dict.fromkeys(("savedmodel", "hdf5", "keras", "tflite"), "tensorflow")
+
+# A graph on the way to other formats may use what came after the opset of a file that goes to others.
+_NEWER_OPSET = 20
 
 
 class Writer:
@@ -68,19 +72,20 @@ class Writer:
             self._hub = (path, route)
         return route
 
-    def _native(self, name: str, path: Path, tried: dict[str, str]) -> str | None:
+    def _native(self, name: str, path: Path, tried: dict[str, str], opset: int | None = None) -> str | None:
         """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
+        options = self._options if opset is None else replace(self._options, opset=opset)
         handle = {"handle": self._side.handle, "to": name}
         for strategy in self._side.worker.call("exporters.tasks:strategies", handle):
-            attempt = self._scratch / f"attempt-{len(tried)}" / path.name
+            attempt = self._scratch / f"attempt-{len(list(self._scratch.iterdir()))}" / path.name
             attempt.parent.mkdir(parents=True, exist_ok=True)
-            params = {**handle, "strategy": strategy, "path": str(attempt), "options": self._options.to_json()}
+            params = {**handle, "strategy": strategy, "path": str(attempt), "options": options.to_json()}
             result = self._side.worker.call("exporters.tasks:write", params)
             why = self._wrong(attempt) if result["written"] else result["why"]
             if why is None:
                 _move(attempt, path)
                 return str(strategy)
-            tried[strategy] = why
+            tried.setdefault(strategy, why)
         return None
 
     def _wrong(self, path: Path) -> str | None:
@@ -114,10 +119,11 @@ class Writer:
         """The ONNX graph on the way to other formats, where ONNX itself was not asked for."""
         path = self._scratch / "hub.onnx"
         tried: dict[str, str] = {}
-        route = self._native("onnx", path, tried)
-        if route is None:
-            raise self._failed("onnx", tried)
-        return path, route
+        for opset in dict.fromkeys((self._options.opset, max(self._options.opset, _NEWER_OPSET))):
+            route = self._native("onnx", path, tried, opset)
+            if route is not None:
+                return path, route
+        raise self._failed("onnx", tried)
 
     def _failed(self, name: str, tried: Mapping[str, str]) -> ExportFailed:
         lines = [f"{strategy}: {why}" for strategy, why in tried.items()]

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from keras import KerasTensor, ops
 from onnx import defs
 
-from exporters.graph import clean, expand, layout, read, recurrent
+from exporters.graph import clean, expand, layout, patterns, read, recurrent
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
@@ -34,6 +34,8 @@ PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items(
 SHAPE = list[Length]
 SHAPES = (SHAPE, SHAPE | None)
 NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
+# Spelled-out operators that Keras, and LiteRT after it, have as one.
+PATTERNS = ("Gelu",)
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
@@ -47,9 +49,11 @@ def build(model: str | Path | onnx.ModelProto | ir.Model, dtype: str | None = No
 def prepare(model: ir.Model) -> ir.Model:
     """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own.
 
-    Last, biases are put where layers have them.
+    Before, operators that are spelled out come back where Keras has them as one. Last, biases are put where layers have
+    them.
     """
     model = recurrent.recover(clean.clean(model))
+    patterns.apply(model, which=PATTERNS)
     if KERAS.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: KERAS.lookup_node(node, within) is None))
     return bias.absorb(model)

@@ -278,9 +278,9 @@ def squeeze(data: KerasTensor, axes: list[int] | None = None) -> KerasTensor:
     if axes is None:
         return ops.squeeze(data)
     gone = {axis % len(data.shape) for axis in axes}
-    if all(data.shape[axis] == 1 for axis in gone):
+    if all(data.shape[axis] == 1 for axis in gone) and data.shape.count(None) < 2:
         return ops.squeeze(data, tuple(sorted(gone)))
-    # Keras refuses sizes that are not known to be 1
+    # Keras refuses sizes that are not known to be 1, and LiteRT's converter fails where several others vary
     return data[tuple(0 if axis in gone else slice(None) for axis in range(len(data.shape)))]
 
 

@@ -102,6 +102,8 @@ def _file_as_onnx(pool: WorkerPool, source: Side, side: FileSide, path: Path) ->
     """An exported file, opened as a source and written as ONNX; where it has no signature, it takes the source's."""
     from toolkit.files import digest
 
+    if side.format == "tflite":
+        raise Inconclusive("a LiteRT file has no ONNX form")
     signature = side.signature if side.names_are_declared else source.signature
     resolved = sources.resolve(side.path, trust=[digest(Path(side.path))])
     opened = open_source(pool, replace(resolved, signature=signature.to_json()))

@@ -1,0 +1,131 @@
+"""LiteRT: recurrent layers become loops that are right at every size, and what has no operator there is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from toolkit import bundle, litert
+from toolkit.errors import UnsupportedOperator
+
+QUICK = {"count": 32, "latency": False}
+
+# Every net with Keras' own loop put aside, and run at sizes of batch and time that it was not traced with.
+LOOPS = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import keras, numpy as np, tensorflow as tf
+from pathlib import Path
+from exporters import to_tflite
+from exporters.sources import keras_model, source
+from keras import layers as L
+from toolkit import litert
+from exporters.options import ExportOptions
+
+def net(shape, *layers):
+    x = start = keras.Input(shape, name="x")
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(start, x)
+
+nets = {
+    "gru backwards": net((None, 8), L.GRU(5, go_backwards=True)),
+    "both ways": net((None, 8), L.Bidirectional(L.SimpleRNN(4, return_sequences=True))),
+    "masked": net((None, 3), L.Masking(0.0), L.LSTM(4, return_sequences=True)),
+    "convolutional": net((4, 6, 6, 2), L.ConvLSTM2D(3, 3, padding="same", return_sequences=True)),
+}
+found = {}
+for name, model in nets.items():
+    keras.utils.set_random_seed(0)
+    with keras_model.open_object(source.resolve(model), "cpu", None, model) as runner:
+        path = Path(sys.argv[1]) / "net.tflite"
+        to_tflite.strategies(runner)["tf.lite"](runner, path, ExportOptions())
+    from toolkit.runtime.litert_runner import LitertRunner
+    worst = 0.0
+    with LitertRunner(path) as ours:
+        for batch, time in ((1, 5), (3, 9), (7, 2)):
+            shape = [batch, *(time if size is None else size for size in model.inputs[0].shape[1:])]
+            random = np.random.default_rng(batch)
+            x = random.standard_normal(shape).astype("float32")
+            if name == "masked":
+                x[:, ::2] = 0
+            expected, heard = np.asarray(model(x)), next(iter(ours.run({"x": x}).values()))
+            assert heard.shape == expected.shape and expected.std() > 0
+            worst = max(worst, float(np.abs(heard - expected).max()))
+    found[name] = [worst, litert.read(path).operators.get("WHILE", 0)]
+print(json.dumps(found))
+"""
+
+
+def test_recurrent_layers_at_other_sizes(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOOPS, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) == 4
+    assert {name: worst for name, (worst, _) in found.items() if worst > 1e-6} == {}
+    assert all(loops for _, loops in found.values())
+
+
+MODELS = """
+import torch
+from torch import nn
+
+def gelu():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8)).eval(), torch.zeros(2, 4)
+
+class Erf(nn.Module):
+    def forward(self, x):
+        return torch.erf(x) + 1
+
+def erf():
+    return Erf(), torch.zeros(2, 4)
+
+class Wide(nn.Module):
+    def forward(self, x):
+        return x.double() * 2
+
+def wide():
+    return Wide(), torch.zeros(2, 4)
+"""
+
+
+@pytest.fixture
+def at_models(tmp_path, monkeypatch):
+    (tmp_path / "litert_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("at_models", "warm")
+def test_gelu_is_one_operator():
+    made = bundle.export("litert_models:gelu", "tflite", "out", **QUICK)
+    assert made.report.passed
+    assert litert.read(made.file("tflite")).operators["GELU"] == 1
+
+
+@pytest.mark.usefixtures("at_models", "warm")
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        (
+            "erf",
+            "LiteRT has no operator for Erf (node 'main_graph_1/Erf')",
+            "Files with TensorFlow's own operators (SELECT_TF_OPS) are not written; --to savedmodel has them all.",
+        ),
+        (
+            "wide",
+            "'output' is float64, which LiteRT's operators do not take",
+            "Export the model in float32, or to another format.",
+        ),
+    ],
+)
+def test_what_litert_lacks_is_refused(tmp_path, name, message, hint):
+    with pytest.raises(UnsupportedOperator) as caught:
+        bundle.export(f"litert_models:{name}", "tflite", "out", **QUICK)
+    assert str(caught.value) == f"UnsupportedOperator: {message}\n  {hint}"
+    assert not (tmp_path / "out").exists()
