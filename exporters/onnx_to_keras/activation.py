@@ -100,6 +100,8 @@ def shrink(input: KerasTensor, bias: float = 0.0, lambd: float = 0.5) -> KerasTe
 
 @KERAS.op("Softmax", since=13, layout="axis")
 def softmax(input: KerasTensor, axis: int = -1) -> KerasTensor:
+    if input.dtype == "float16":  # TensorFlow adds up in float16; the others round once, at the end
+        return ops.cast(ops.softmax(ops.cast(input, "float32"), axis), "float16")
     return ops.softmax(input, axis)
 
 

@@ -63,7 +63,13 @@ def matmul(A: Operand, B: Operand, bias: Constant | None = None) -> KerasTensor:
     """ONNX MatMul: with a constant matrix a Dense layer, which has the bias that `bias.absorb` found behind it."""
     if isinstance(B, Constant) and B.array.ndim == 2 and len(A.shape) >= 2 and "float" in B.dtype:
         return dense(tensor(A), B, B.array, None if bias is None else bias.array)
-    return ops.matmul(tensor(A), tensor(B)) if "float" in A.dtype else integers.product(tensor(A), tensor(B))
+    if "float" not in A.dtype:
+        return integers.product(tensor(A), tensor(B))
+    if A.dtype != "float16":
+        return ops.matmul(tensor(A), tensor(B))
+    # TensorFlow adds up float16 products in float16; the others round once, at the end
+    wide = (ops.cast(tensor(each), "float32") for each in (A, B))
+    return ops.cast(ops.matmul(*wide), "float16")
 
 
 def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTensor:
