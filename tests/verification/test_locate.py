@@ -35,6 +35,14 @@ KNOWN = {
     ("convolutional", "align_corners"): ("Resize", "align_corners in the file, half_pixel in the source", True),
     ("recurrent", "gru_gate_order"): ("GRU", "3 parts along axis 1 in the order 1, 0, 2", True),
     ("recurrent", "forget_bias"): ("LSTM", "B differs in 8 of 64 entries", True),
+    ("attention", "one_weight_off"): ("Gemm", "B differs in 1 of 96 entries", True),
+    ("attention", "positions_dropped"): ("LayerNormalization", "the file leaves out the source's Add before it", False),
+    ("attention", "norm_without_affine"): ("LayerNormalization", "Scale is 1 everywhere", True),
+    ("attention", "scale_dropped"): ("ScaledDotProductAttention", "scale 1 in the file, 0.5 in the source", True),
+    ("detection", "one_weight_off"): ("Conv", "W differs in 1 of 224 entries", True),
+    ("detection", "leaky_slope"): ("LeakyRelu", "alpha 0.1001 in the file, 0.1 in the source", True),
+    ("detection", "levels_exchanged"): ("Conv", "2 parts along axis 1 in the order 1, 0", False),
+    ("detection", "grid_transposed"): ("Add", "B is the source's, reversed along axis 2", True),
 }
 
 

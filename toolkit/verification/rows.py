@@ -25,6 +25,7 @@ from toolkit.runtime import devices
 from toolkit.signature import Signature
 from toolkit.verification import compare, condition, interface, judge, lenses, timing
 from toolkit.verification.compare import Measured, Mismatch
+from toolkit.verification.divergence import Divergence
 from toolkit.verification.locate import conduct
 from toolkit.verification.plan import Batch
 from toolkit.verification.reference import Answers
@@ -130,7 +131,7 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
         if judgement.verdict is Verdict.FAIL and settings.locate and subject.side is not None:
             settings.stage(f"find where {Path(row.path).name} parts from its source")
             found = conduct.locate(pool, subject.side, side, answers, _worst(compared))
-            judgement = replace(judgement, reason=f"{judgement.reason}; {found.words}")
+            judgement = replace(judgement, reason=f"{judgement.reason}; {_place(found, seen)}")
         if settings.latency:
             subject.revive(pool)
             timed = _timed(pool, subject, side, notes)
@@ -158,6 +159,12 @@ def _first_lens(
             mismatches, compared = _compare(subject.signature, answers, outputs)
             judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
     return answers, mismatches, compared, judgement
+
+
+def _place(found: Divergence, seen: Sequence[Lens]) -> str:
+    """Where it starts; what is too small to leave a trace among the results may show in the weights' bits."""
+    bits = next((lens for lens in seen if lens.name == "weights" and lens.passed is False), None)
+    return f"weights: {bits.detail}" if found.operator is None and bits is not None else found.words
 
 
 def _worst(compared: Compared) -> OutputComparison | None:

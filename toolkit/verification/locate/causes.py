@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 _MOST_WORDS = 3
+_ASKING = ("Shape", "Size")  # they read a tensor and compute nothing of it
 
 # (the file's operator, the source's in its place): what it means where it has a name of its own.
 KNOWN = {
@@ -156,7 +157,7 @@ def _candidates(place: Place) -> Iterator[ir.Node]:
     known = _roots(place)
     later = []
     for node in place.source.model.graph:
-        if not any(value is not None and str(value.name) in known for value in node.inputs):
+        if node.op_type in _ASKING or not any(value is not None and str(value.name) in known for value in node.inputs):
             continue
         if any(str(value.name) in place.reached for value in node.outputs):
             later.append(node)

@@ -15,12 +15,13 @@ def strange(trace: Trace, matches: Matches, tolerance: float) -> set[str]:
     """The values that the source never computes, and from which nothing follows that it does compute.
 
     A result without a counterpart that leads to one with a counterpart is a detour (another layout, a step that the
-    other side fuses), not a mistake.
+    other side fuses), not a mistake. An output of the model is no detour, whatever follows from it.
     """
+    outputs = {str(value.name) for value in trace.model.graph.outputs}
     known: set[str] = set()  # has a counterpart, or leads to one
     for node in reversed(list(trace.model.graph)):
         names = [str(value.name) for value in node.outputs]
-        leads = any(str(out.name) in known for value in node.outputs for out in _consequences(value))
+        leads = outputs.isdisjoint(names) and any(_vouched(value, trace, known) for value in node.outputs)
         if leads or any(matches.matched(name, tolerance) for name in names):
             known.update(names)
     found: set[str] = set()
@@ -45,5 +46,18 @@ def first(trace: Trace, found: set[str]) -> ir.Node | None:
     return None
 
 
-def _consequences(value: ir.Value) -> list[ir.Value]:
-    return [output for node in value.consumers() for output in node.outputs]
+_PICKING = frozenset({"Gather", "GatherElements", "GatherND", "Slice", "Split"})
+
+
+def _vouched(value: ir.Value, trace: Trace, known: set[str]) -> bool:
+    """Whether something known follows from a value. Of what only picks a part of it all must be known, and a class
+    that follows says little of the scores.
+    """
+    picked: list[bool] = []
+    whole: list[bool] = []
+    for node in value.consumers():
+        for out in node.outputs:
+            array = trace.arrays.get(str(out.name))
+            if array is None or array.dtype.kind == "f":
+                (picked if node.op_type in _PICKING else whole).append(str(out.name) in known)
+    return any(whole) or (bool(picked) and not whole and all(picked))

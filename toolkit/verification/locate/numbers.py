@@ -94,7 +94,8 @@ def _rounded(a: Array, b: Array) -> str | None:
         with np.errstate(over="ignore"):
             if np.array_equal(a, b.astype(np.float32).astype(dtype).astype(np.float64)):
                 return f"is the source's, rounded to {words}"
-    return "is the source's, rounded to the steps of int8" if _on_a_grid(a) and not _on_a_grid(b) else None
+    within = float(np.abs(a - b).max(initial=0)) <= 0.51 * float(np.abs(a).max(initial=0)) / 127
+    return "is the source's, rounded to the steps of int8" if within and _on_a_grid(a) and not _on_a_grid(b) else None
 
 
 def _on_a_grid(a: Array) -> bool:
@@ -115,6 +116,11 @@ def _scaled(a: Array, b: Array) -> str | None:
     factors = a[there] / b[there]
     factor = float(np.median(factors))
     return f"is {factor:.6g} times the source's" if np.allclose(factors, factor, rtol=1e-5) else None
+
+
+def _constant(a: Array, b: Array) -> str | None:
+    alike = a.size >= DISTINCTIVE and np.all(a == a[0]) and not np.all(b == b[0])
+    return f"is {a[0]:.6g} everywhere" if alike else None
 
 
 def _shifted(a: Array, b: Array) -> str | None:
@@ -149,4 +155,11 @@ def _by_how_much(a: Array, b: Array) -> str:
         return f"differs by {float(np.sqrt(np.mean((a - b) ** 2))) / size:.1e} of its size"
 
 
-_TESTS: tuple[Callable[[Array, Array], str | None], ...] = (_few, _rounded, _scaled, _shifted, _clipped)
+_TESTS: tuple[Callable[[Array, Array], str | None], ...] = (
+    _few,
+    _rounded,
+    _scaled,
+    _constant,
+    _shifted,
+    _clipped,
+)
