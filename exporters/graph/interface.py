@@ -30,7 +30,8 @@ def finish(model: ir.Model, signature: Signature, contract: Contract) -> ir.Mode
             found, wanted = [value.name for value in values], [spec.name for spec in specs]
             raise InvalidGraph(f"the exporter wrote the {side} {found} where the model has {wanted}")
     _free_names(graph, {*signature.input_names, *signature.output_names})
-    _separate_outputs(graph)
+    for each in (graph, *graph.subgraphs()):
+        _separate_outputs(each)
     for value, spec in zip(inputs, signature.inputs, strict=True):
         _describe(value, spec)
     for value, spec in zip(graph.outputs, signature.outputs, strict=True):
@@ -91,10 +92,14 @@ def _free_names(graph: ir.Graph, wanted: set[str]) -> None:
 
 
 def _separate_outputs(graph: ir.Graph) -> None:
-    """An output that is an input, an initializer or another output gets an Identity of its own, and so its own name."""
+    """An output that is an input, an initializer or another output gets an Identity of its own, and so its own name.
+
+    So does a branch's or a loop's output that was computed outside of it.
+    """
     seen: set[int] = set()
     for index, value in enumerate(graph.outputs):
-        if value.producer() is None or id(value) in seen:
+        producer = value.producer()
+        if producer is None or producer.graph is not graph or id(value) in seen:
             identity = ir.node("Identity", [value])
             copy = identity.outputs[0]
             copy.type, copy.shape = value.type, value.shape
