@@ -173,9 +173,10 @@ def _gemm(given: Call) -> fx.Node | None:
     if bias is not None and (not isinstance(columns, int) or list(bias) != [columns]):
         return None
     x, matrix, offset = given.argument(0), given.argument(1), given.argument(2)
-    if transposed:
-        return given.make(nnf.linear, x, matrix, offset)
-    return given.make(torch.mm, x, matrix) if offset is None else given.make(torch.addmm, offset, x, matrix)
+    if transposed or offset is not None:
+        # Never torch.addmm: TorchScript takes it apart, and in doing so loses the lengths of lists elsewhere.
+        return given.make(nnf.linear, x, matrix if transposed else given.make(torch.t, matrix), offset)
+    return given.make(torch.mm, x, matrix)
 
 
 def _layer_norm(given: Call) -> fx.Node | None:
