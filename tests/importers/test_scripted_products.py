@@ -1,4 +1,4 @@
-"""A product after lists of sizes, scripted: PyTorch's compiler takes `addmm` apart, and errs about lists in doing so."""
+"""A product after lists of sizes, scripted: PyTorch's compiler takes `addmm` apart, and errs about lists then."""
 
 from __future__ import annotations
 
