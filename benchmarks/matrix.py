@@ -51,6 +51,7 @@ class Row:
     framework: str | None = None
     signature: str | None = None
     trust: bool = False
+    fresh: bool = False  # in workers of its own: what other rows have imported would help it
     needs: tuple[str, ...] = ()
 
 
@@ -83,7 +84,7 @@ ROWS = (
     Row("Keras", "factory, strings", "keras_sources:strings"),
     Row("Keras", ".keras, functional", "{files}/functional.keras"),
     Row("Keras", ".keras, Sequential", "{files}/sequential.keras"),
-    Row("Keras", ".keras of a class of the user's", "{files}/configured.keras", X),
+    Row("Keras", ".keras of a class of the user's", "{files}/configured.keras", X, fresh=True),
     Row("Keras", ".keras of a class of the user's + factory", "{files}/configured.keras", X,
         factory="keras_sources:configured"),
     Row("Keras", ".h5", "{files}/functional.h5"),
@@ -159,7 +160,7 @@ def main() -> None:
             for row in ROWS:
                 if (names and key(row) not in names and row.group not in names) or not installed(row.needs):
                     continue
-                kept[key(row)] = cells(pool, row, files)
+                kept[key(row)] = in_fresh_workers(row, files) if row.fresh else cells(pool, row, files)
                 print(
                     key(row),
                     *(f"    {form} {told(cell)}" for form, cell in kept[key(row)].items()),
@@ -167,6 +168,11 @@ def main() -> None:
                     flush=True,
                 )
                 write({key(each): kept[key(each)] for each in ROWS if key(each) in kept})
+
+
+def in_fresh_workers(row: Row, files: Path) -> dict[str, Any]:
+    with WorkerPool(limits=Limits(threads=1, seconds=300)) as pool:
+        return cells(pool, row, files)
 
 
 def key(row: Row) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from toolkit.errors import BadInput, DiskFull, NotWritable
 
-_STAGING = ".toolkit-"
+_STAGING = ".toolkit-staging-"
+_STAGED = re.compile(re.escape(_STAGING) + r"[a-z0-9_]{8}")
+_YOUNG = 60.0  # seconds in which a folder may not be locked yet by the process that has just made it
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
@@ -24,13 +29,16 @@ def replacing(destination: Path) -> Iterator[Path]:
 
     The temporary sibling is on the same file system, so that the last step is a rename: whatever stood at the
     destination stays whole until then, also where the process is killed. Works for files and folders; a file never
-    replaces a folder. Folders on the way that were missing vanish again too. Raises NotWritable or DiskFull.
+    replaces a folder. Folders on the way that were missing vanish again too, and so do temporary siblings of processes
+    that were killed. Raises NotWritable or DiskFull.
     """
     with explaining_os_errors(destination), _folder(destination.parent) as parent:
+        _sweep(parent)
         try:
             stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
         except FileNotFoundError:  # what /proc and the like answer
             raise PermissionError(errno.EACCES, f"{parent} takes no files") from None
+        lock = _locked(stage)  # held while this process lives: what is not locked was left behind
         try:
             with explaining_os_errors(destination):  # here already, while the disk is as full as it was
                 stage.chmod(0o777 & ~umask())
@@ -40,6 +48,32 @@ def replacing(destination: Path) -> Iterator[Path]:
                 _swap(target, destination)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """An open, locked descriptor of a folder; None where another process has it, or the file system has no locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what a killed process has left in a folder: temporary siblings that nobody holds."""
+    for path in parent.iterdir() if os.access(parent, os.R_OK) else ():
+        if _STAGED.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                found = path.lstat()
+                if found.st_uid == os.getuid() and time.time() - found.st_mtime > _YOUNG:
+                    lock = _locked(path)
+                    if lock is not None:
+                        shutil.rmtree(path, ignore_errors=True)
+                        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -362,3 +362,51 @@ def test_a_link_inside_an_artefact_is_refused(tmp_path):
     assert str(caught.value) == (
         f"BadInput: {tmp_path}/link: a link inside an artefact\n  Replace it by the file it points to."
     )
+
+
+def left_behind(folder, age):
+    """A temporary sibling as a process that was killed leaves it, `age` seconds ago."""
+    path = folder / ".toolkit-staging-abcdefgh"
+    path.mkdir()
+    (path / "half").write_text("half")
+    moment = path.stat().st_mtime - age
+    os.utime(path, (moment, moment))
+    return path
+
+
+def write_beside(folder):
+    with files.replacing(folder / "new") as stage:
+        stage.write_text("whole")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left_behind(tmp_path, 3600)
+    write_beside(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("name", [".toolkit-verify", ".toolkit-staging-", ".toolkit-staging-mine.bak"])
+def test_what_is_not_ours_stays(tmp_path, name):
+    left_behind(tmp_path, 3600).rename(tmp_path / name)
+    write_beside(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["new", name])
+
+
+def test_what_has_just_been_made_stays(tmp_path):
+    found = left_behind(tmp_path, 1)
+    write_beside(tmp_path)
+    assert found.is_dir()
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    code = "import sys, pathlib; from toolkit import files\n"
+    code += "with files.replacing(pathlib.Path(sys.argv[1])) as stage:\n    print(stage.parent, flush=True); input()\n"
+    code += "    stage.write_text('theirs')"
+    command = [sys.executable, "-c", code, str(tmp_path / "other")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        theirs = Path(process.stdout.readline().strip())
+        os.utime(theirs, (0, 0))
+        write_beside(tmp_path)
+        assert theirs.is_dir()
+        process.communicate("\n", timeout=60)
+    assert (tmp_path / "other").read_text() == "theirs"
