@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars onnx-suite applications zoo matrix fuzz-onnx bench-torchscript peers-torch cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix fuzz-onnx bench-torchscript peers-torch cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -40,6 +40,9 @@ bench-training: $(READY)  ## training speed against the usual tutorials' loops
 
 liars: .venv-peers/.ready  ## wrong and right conversions through the verdict and other ways of checking -> docs/liars.md
 	.venv-peers/bin/python benchmarks/liars.py
+
+search: $(READY)  ## planted rare faults: found by the plan, by random inputs, by --search -> docs/search.md
+	$(BIN)/python benchmarks/search.py
 
 onnx-suite: $(READY)  ## ONNX's own backend cases through both importers
 	$(BIN)/python benchmarks/onnx_suite.py

@@ -78,6 +78,7 @@ def export(
     count: int = verifier.DEFAULT_COUNT,
     seed: int = 7,
     latency: bool = True,
+    search: float = 0.0,
     limits: Limits | None = None,
     commands: Mapping[str, str] | None = None,
     stage: Callable[[str], None] = lambda _: None,
@@ -100,6 +101,7 @@ def export(
         count: how many inputs to verify with.
         seed: of the generated inputs.
         latency: whether to time the files against the source.
+        search: seconds to look, for each file, for an input on which it differs after all.
         limits: time, memory and threads of the workers.
         commands: other interpreters or prefixes for workers.
         stage: told what is being done.
@@ -115,7 +117,9 @@ def export(
         names=formats.asked_for(to),
         output=Path(output),
         options=ExportOptions(opset, optimize),
-        settings=Settings(tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage, trust=None),
+        settings=Settings(
+            tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage, search=search, trust=None
+        ),
         data=data,
         model=None if isinstance(source, str | Path) else source,
     )

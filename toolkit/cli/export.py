@@ -31,6 +31,9 @@ from toolkit.errors import VerdictFailed
 @click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to verify with.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
+@click.option(
+    "--search", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Look that long for a worse input."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no table when all passed.")
 @options.device_option
@@ -71,6 +74,7 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 count=given["count"],
                 seed=given["seed"],
                 latency=given["latency"],
+                search=given["search"],
                 limits=options.limits(given["threads"], given["timeout"], given["memory"]),
                 commands=options.commands(given["pythons"], given["workers"]),
                 stage=stage,

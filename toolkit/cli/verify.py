@@ -24,6 +24,9 @@ from toolkit.errors import EXIT_FAILED, EXIT_MISSING, EXIT_PASSED
 @click.option("--max-ratio", type=float, help="A stricter limit on R, the error over the source's own noise.")
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
 @click.option("--locate/--no-locate", default=True, help="On a FAIL, find the operator where it starts, and why.")
+@click.option(
+    "--search", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Look that long for a worse input."
+)
 @click.option("--fail-on-skip", is_flag=True, help="Exit with 1, not 3, where a device or a runtime is missing.")
 @click.option("--worst", type=click.Path(path_type=Path), default=None, help="Save the worst input here, as .npz.")
 @click.option("--certificate-only", is_flag=True, help="Of bundles: check hashes and certificate, and run nothing.")
@@ -65,6 +68,7 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             latency=given["latency"],
             locate=given["locate"],
             worst=given["worst"],
+            search=given["search"],
             limits=options.limits(given["threads"], given["timeout"], given["memory"]),
             commands=options.commands(given["pythons"], given["workers"]),
             stage=stage,

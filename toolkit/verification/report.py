@@ -25,6 +25,7 @@ from toolkit.errors import (
 )
 from toolkit.signature import is_float
 from toolkit.verification.divergence import Divergence
+from toolkit.verification.searched import Searched
 
 SCHEMA = "toolkit-report/1"
 
@@ -163,6 +164,7 @@ class Row:
     sha256: str | None = None
     notes: tuple[str, ...] = ()
     divergence: Divergence | None = None
+    search: Searched | None = None
 
     @property
     def worst_output(self) -> OutputComparison | None:
@@ -273,6 +275,7 @@ def _row(data: Mapping[str, Any]) -> Row:
     fields = dict(data)
     latency = fields.pop("latency")
     divergence = fields.pop("divergence", None)  # reports of earlier versions have none
+    searched = fields.pop("search", None)
     outputs = fields.pop("outputs")
     return Row(
         **{
@@ -282,6 +285,7 @@ def _row(data: Mapping[str, Any]) -> Row:
             "lenses": tuple(Lens(**lens) for lens in fields["lenses"]),
             "outputs": tuple(_output(output) for output in outputs),
             "divergence": Divergence.from_json(divergence),
+            "search": Searched.from_json(searched),
             "latency": _latency(latency) if latency else None,
         }
     )

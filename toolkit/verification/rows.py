@@ -22,14 +22,17 @@ from toolkit.errors import (
 )
 from toolkit.files import digest
 from toolkit.runtime import devices
-from toolkit.signature import Signature
-from toolkit.verification import compare, condition, interface, judge, lenses, timing
-from toolkit.verification.compare import Measured, Mismatch
+from toolkit.verification import condition, first_lens, interface, judge, lenses, timing
+from toolkit.verification.compare import Mismatch
 from toolkit.verification.divergence import Divergence
+from toolkit.verification.first_lens import Compared
 from toolkit.verification.locate import conduct
 from toolkit.verification.plan import Batch
 from toolkit.verification.reference import Answers
 from toolkit.verification.report import Latency, Lens, OutputComparison, Row, Verdict
+from toolkit.verification.search import conduct as search
+from toolkit.verification.search.trial import Found
+from toolkit.verification.searched import Searched
 from toolkit.verification.sides import FileSide, Outputs, Side, open_file
 from toolkit.verification.subject import Settings, Subject
 from toolkit.worker.pool import WorkerPool
@@ -123,11 +126,17 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
     if answers.conditions:
         notes.append(condition.words(subject.signature, answers))
     seen: list[Lens] = []
-    timed = found = None
+    timed = found = searched = None
     if not mismatches:
         seen = _look(subject, side, compared)
         judgement = judge.judge_row(judgement, seen)
         judgement = judge.with_doubts(judgement, answers.doubts)
+        if settings.search and judgement.verdict is Verdict.PASS:
+            searched, more = _searched(pool, subject, side, answers, outputs, settings, notes)
+            if more is not None:
+                judgement = replace(more.judgement, reason=f"{more.judgement.reason} (search: {searched.found})")
+                answers, compared = more.answers, more.compared or compared
+                subject.found[row.path, row.device] = answers
         if judgement.verdict is Verdict.FAIL and settings.locate and subject.side is not None:
             settings.stage(f"find where {Path(row.path).name} parts from its source")
             found = conduct.locate(pool, subject.side, side, answers, _worst(compared))
@@ -142,21 +151,36 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
         outputs=tuple(output for output, _ in compared),
         lenses=tuple(seen),
         divergence=found,
+        search=searched,
         latency=timed,
         notes=tuple(notes),
     )
+
+
+def _searched(
+    pool: WorkerPool, subject: Subject, side: FileSide, answers: Answers, outputs: Outputs, settings: Settings,
+    notes: list[str],
+) -> tuple[Searched, Found | None]:  # fmt: skip
+    """Look for a worse input than the plan's, and say among the notes what was done."""
+    if subject.side is None:
+        searched, found = Searched(settings.search, 0.0, 0, not_tried=("golden data cannot answer for more",)), None
+    else:
+        settings.stage(f"search for a worse input of {side.path.name}")
+        searched, found = search.look(pool, subject, side, answers, outputs, settings)
+    notes.append(searched.words)
+    return searched, found
 
 
 def _first_lens(
     subject: Subject, answers: Answers, outputs: Outputs, settings: Settings
 ) -> tuple[Answers, list[Mismatch], Compared, judge.Judgement]:
     """Measure and judge; where a few inputs alone are beyond their limit, once more with their condition known."""
-    mismatches, compared = _compare(subject.signature, answers, outputs)
+    mismatches, compared = first_lens.compare_all(subject.signature, answers, outputs)
     judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
     if judgement.verdict is Verdict.FAIL and not mismatches:
         known, answers = answers, subject.weighed(answers, compared, settings.thresholds.limit)
         if answers is not known:
-            mismatches, compared = _compare(subject.signature, answers, outputs)
+            mismatches, compared = first_lens.compare_all(subject.signature, answers, outputs)
             judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
     return answers, mismatches, compared, judgement
 
@@ -193,40 +217,3 @@ def _timed(pool: WorkerPool, subject: Subject, side: FileSide, notes: list[str])
     if disturbance:
         notes.append(f"the machine was too busy to say which is faster: {disturbance}")
     return found
-
-
-Compared = list[tuple[OutputComparison, Measured | None]]
-
-
-def _compare(signature: Signature, answers: Answers, outputs: Outputs) -> tuple[list[Mismatch], Compared]:
-    """Every declared output, by name: structure first, and only where that is right the numbers."""
-    if len(outputs) != len(answers.batches):
-        return [Mismatch("the file", f"it answered {len(outputs)} of {len(answers.batches)} calls")], []
-    extra = next((key for batch in outputs for key in batch if key not in signature.output_names), None)
-    if extra is not None:
-        return [Mismatch(f"output '{extra}'", "the file returned an output that the source has not")], []
-    mismatches: list[Mismatch] = []
-    compared: Compared = []
-    for spec in signature.outputs:
-        found = _structure(spec.name, answers, outputs)
-        if found is not None:
-            mismatches.append(found)
-            continue
-        truth, source, export = (
-            [batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs)
-        )
-        kinds = [batch.kind for batch in answers.batches]
-        compared.append(compare.describe(spec, truth, source, export, kinds, answers.condition(spec)))
-    return mismatches, compared
-
-
-def _structure(name: str, answers: Answers, outputs: Outputs) -> Mismatch | None:
-    """The first batch on which an output is missing or of another kind."""
-    for batch, source, export in zip(answers.batches, answers.source, outputs, strict=True):
-        if name not in export:
-            found: Mismatch | None = Mismatch(f"output '{name}'", "it was not returned")
-        else:
-            found = compare.check_structure(name, source[name], export[name])
-        if found:
-            return replace(found, what=f"{found.what} ({batch.kind}, batch of {batch.size})")
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from exporters.sources.source import Source
 from toolkit import manifest
@@ -35,6 +36,7 @@ class Settings:
     latency: bool = True
     locate: bool = False  # on a FAIL, whether to look for the operator where it starts
     stage: Stage = lambda _: None
+    search: float = 0.0  # seconds to look for a worse input than the plan's, for each file
     trust: tuple[str, ...] | None = ()  # SHA-256 prefixes of files that may do more than compute; None: we wrote them
 
 
@@ -53,6 +55,8 @@ class Subject:
     described: Reference
     extra: Answers | None = None
     data: Data | None = None
+    asked: dict[bytes, dict[str, Any] | None] = field(default_factory=dict)  # the source's answers to searches
+    found: dict[tuple[str, str], Answers] = field(default_factory=dict)  # by file and device, what a search found
 
     def more(self, count: int, seed: int) -> Answers | None:
         """Fresh inputs, where the source is there to answer for them; the same ones for every row."""
@@ -78,6 +82,10 @@ class Subject:
     @property
     def all_answers(self) -> Answers:
         return self.answers if self.extra is None else self.answers.extended(self.extra)
+
+    def answers_for(self, path: str, device: str) -> Answers:
+        """The answers that a row's figures belong to: where a search found something, its input is among them."""
+        return self.found.get((path, device), self.all_answers)
 
     def revive(self, pool: WorkerPool) -> None:
         """Open the source again where a file has brought down the worker that they share."""

@@ -43,6 +43,7 @@ def verify(
     latency: bool = True,
     locate: bool = True,
     worst: str | Path | None = None,
+    search: float = 0.0,
     limits: Limits | None = None,
     commands: Mapping[str, str] | None = None,
     stage: Stage = lambda _: None,
@@ -66,6 +67,7 @@ def verify(
         max_ratio: largest R allowed, where it is stricter than the verdict's own.
         latency: whether to time the files against the source.
         locate: whether to look, on a FAIL, for the operator where the files part from the source, and why.
+        search: seconds to look, for each file that passes, for an input on which it differs after all.
         worst: where to save the worst input, as .npz, if anything does not pass.
         limits: time, memory and threads of the workers.
         commands: other interpreters or prefixes for workers, by runtime or device kind.
@@ -77,8 +79,10 @@ def verify(
     started = time.monotonic()
     for device in devices:
         device_names.parse(device)
+    if not search >= 0:
+        raise BadInput(f"{search:g} is no number of seconds", where="search", hint="Give 0 for no search.")
     thresholds = Thresholds(atol=atol, rtol=rtol, max_ratio=max_ratio)
-    settings = Settings(tuple(devices), count, seed, thresholds, latency, locate, stage, tuple(trust))
+    settings = Settings(tuple(devices), count, seed, thresholds, latency, locate, stage, search, tuple(trust))
     is_bundle = isinstance(source, str | Path) and (Path(source) / manifest.NAME).is_file()
     files = _files([*targets] or ([source] if is_bundle else []))
     with WorkerPool(limits=limits, commands=commands) as pool:
@@ -95,7 +99,7 @@ def verify(
         cpu = pool.seconds["cpu"]
     if worst is not None and not report.passed:
         report = replace(
-            report, worst_inputs=worst_input.save(Path(worst), subject.signature, subject.all_answers, report)
+            report, worst_inputs=worst_input.save(Path(worst), subject.signature, subject.answers_for, report)
         )
     return replace(report, seconds={"wall": time.monotonic() - started, "worker_cpu": cpu})
 

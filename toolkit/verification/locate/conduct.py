@@ -43,7 +43,7 @@ def locate(
 def _located(pool: WorkerPool, source: Side, side: FileSide, batch: Batch, scratch: Path) -> Divergence:
     inputs = dict(batch.inputs)
     said, heard = source.run([batch])[0], side.run([batch])[0]
-    ours = Path(side.path) if side.format == "onnx" else _file_as_onnx(pool, source, side, scratch / "file.onnx")
+    ours = Path(side.path) if side.format == "onnx" else file_as_onnx(pool, source, side, scratch / "file.onnx")
     reasons: list[str] = []
     for theirs in _source_as_onnx(source, scratch, reasons):
         params = {"source_path": str(theirs.absolute()), "file_path": str(ours.absolute()), "inputs": inputs,
@@ -98,7 +98,7 @@ def _source_as_onnx(source: Side, scratch: Path, reasons: list[str]) -> Iterator
     yield from _written(source, scratch, "source", reasons)
 
 
-def _file_as_onnx(pool: WorkerPool, source: Side, side: FileSide, path: Path) -> Path:
+def file_as_onnx(pool: WorkerPool, source: Side, side: FileSide, path: Path) -> Path:
     """An exported file, opened as a source and written as ONNX; where it has no signature, it takes the source's."""
     from toolkit.files import digest
 
