@@ -43,8 +43,9 @@ from toolkit.errors import VerdictFailed
 def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int:
     """Export SOURCE and verify what was written.
 
-    SOURCE is a trained folder, a model file (.pt, .pth, .keras, .h5, .onnx, a SavedModel folder) or
-    package.module:callable. The result is a bundle: the files, golden data, a report and a manifest.
+    SOURCE is a trained folder, a model file (.pt, .pt2, .keras, .h5, .onnx, a SavedModel or transformers folder),
+    weights with --factory (.pt, .ckpt, .safetensors, .weights.h5, a TensorFlow checkpoint), package.module:callable,
+    timm:NAME or torchvision:NAME. The result is a bundle: the files, golden data, a report and a manifest.
     """
     import sys
 
