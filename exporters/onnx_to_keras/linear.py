@@ -62,7 +62,11 @@ def gemm_1(
 def matmul(A: Operand, B: Operand, bias: Constant | None = None) -> KerasTensor:
     """ONNX MatMul: with a constant matrix a Dense layer, which has the bias that `bias.absorb` found behind it."""
     if isinstance(B, Constant) and B.array.ndim == 2 and len(A.shape) >= 2 and "float" in B.dtype:
-        return dense(tensor(A), B, B.array, None if bias is None else bias.array)
+        left = _of_width(tensor(A), B.shape[0])
+        if left.shape[-1] is not None:
+            return dense(left, B, B.array, None if bias is None else bias.array)
+        product = ops.matmul(left, B.tensor)
+        return product if bias is None else add(product, bias)
     if "float" not in A.dtype:
         return integers.product(tensor(A), tensor(B))
     if A.dtype != "float16":
@@ -70,6 +74,14 @@ def matmul(A: Operand, B: Operand, bias: Constant | None = None) -> KerasTensor:
     # TensorFlow adds up float16 products in float16; the others round once, at the end
     wide = (ops.cast(tensor(each), "float32") for each in (A, B))
     return ops.cast(ops.matmul(*wide), "float16")
+
+
+def _of_width(x: KerasTensor, width: int) -> KerasTensor:
+    """`x` with its last size said, which a Dense layer must know, where no more than one other is open as well."""
+    if x.shape[-1] is not None or x.shape[1:-1].count(None) > 1:
+        return x
+    sizes = [-1 if size is None else size for size in x.shape[1:-1]]
+    return keras.layers.Reshape((*sizes, width), dtype=x.dtype)(x)
 
 
 def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTensor:

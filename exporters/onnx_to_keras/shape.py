@@ -238,7 +238,7 @@ def _filled(wanted: list[Length], source: list[Length]) -> list[Length]:
 
 def _mark(size: Size | Unknown) -> str:
     """What equal sizes have in common."""
-    return repr(size) if isinstance(size, Size) else str(id(size))
+    return f"{size.symbol} {size.factor}" if isinstance(size, Size) else str(id(size))
 
 
 @KERAS.op("Flatten", since=1)

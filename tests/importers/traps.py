@@ -884,6 +884,17 @@ def free_sizes() -> list[Trap]:
     found = [
         Trap("reshape_heads", [*heads, doubled], rows, weights={"split": I([0, -1, 3, 4]), "merged": I([-1, 3, 4])}),
         Trap(
+            "heads_merged_behind_two_free_sizes",
+            [
+                *heads, node("Transpose", ["t"], ["back"], perm=[0, 2, 1, 3]), node("Shape", ["x"], ["sh"]),
+                node("Slice", ["sh", "zero", "two", "zero"], ["bt"]),
+                node("Concat", ["bt", "minus"], ["target"], axis=0), node("Reshape", ["back", "target"], ["joined"]),
+                node("MatMul", ["joined", "w"], ["y"]),
+            ],
+            rows,
+            weights={"split": I([0, -1, 3, 4]), "zero": I([0]), "two": I([2]), "minus": I([-1]), "w": f(12, 5)},
+        ),
+        Trap(
             "reshape_batch_and_heads_into_one",
             [
                 *heads, node("Shape", ["t"], ["sh"]), node("Gather", ["sh", "at"], ["len"]),
