@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix fuzz-onnx bench-torchscript peers-torch cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix fuzz-onnx bench-torchscript bench-savedmodel peers-torch cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -62,6 +62,9 @@ fuzz-onnx: $(READY)  ## thousands of damaged ONNX models: refused with a message
 bench-torchscript: .venv-native/.ready  ## TorchScript against native PyTorch -> docs/torchscript-speed.md, docs/keras-speed.md
 	for threads in 1 2; do for bench in torchscript keras; do \
 	.venv-native/bin/python benchmarks/$${bench}_speed.py --threads $$threads || exit 1; done; done
+
+bench-savedmodel: $(READY)  ## SavedModel from ONNX against what Keras exports itself -> docs/savedmodel-speed.md
+	for threads in 1 2; do $(BIN)/python benchmarks/savedmodel_speed.py --threads $$threads || exit 1; done
 
 peers-torch: .venv-peers/.ready  ## ONNX's cases through ours, onnx2torch, onnx2pytorch, onnx2fx -> docs/peers-torch.md
 	.venv-peers/bin/python benchmarks/peers_torch.py

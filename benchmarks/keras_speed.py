@@ -1,11 +1,11 @@
 """Keras' applications as TorchScript against the native PyTorch model of the same architecture, scripted.
 
-python benchmarks/keras_speed.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
+python benchmarks/keras_turns.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
 
 The application goes from Keras over ONNX to TorchScript in a process of its own, as `toolkit export` does it. The
 native model is torchvision's or timm's, with random weights: arithmetic of the same sizes, so that times compare and
 outputs do not (R of the applications is in docs/applications.md). Then both files run in turns, as in
-torchscript_speed.py. Writes benchmarks/results/keras_speed.json and docs/keras-speed.md.
+torchscript_turns.py. Writes benchmarks/results/keras_turns.json and docs/keras-turns.md.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-RESULTS = ROOT / "benchmarks" / "results" / "keras_speed.json"
-PAGE = ROOT / "docs" / "keras-speed.md"
+RESULTS = ROOT / "benchmarks" / "results" / "keras_turns.json"
+PAGE = ROOT / "docs" / "keras-turns.md"
 # Application -> the side of its images, and where the native model is. NASNetMobile has none: timm's NASNet is another
 # size of the family.
 MODELS: dict[str, tuple[int, str]] = {
@@ -98,7 +98,7 @@ def write(name: str, path: Path) -> None:
 def measured(name: str, seconds: float) -> dict[str, Any]:
     import torch
 
-    from benchmarks import torchscript_speed as speed
+    from benchmarks import turns
 
     side = MODELS[name][0]
     with tempfile.TemporaryDirectory() as text, torch.inference_mode():
@@ -110,17 +110,14 @@ def measured(name: str, seconds: float) -> dict[str, Any]:
         last = torch.randn(1, side, side, 3, generator=torch.Generator().manual_seed(1))
         first = last.permute(0, 3, 1, 2).contiguous()
         calls = {"native": lambda _: files["native"](first), "ours": lambda _: files["ours"](last)}
-        firsts = {each: speed.first_calls(call, None) for each, call in calls.items()}
-        sides = speed.times(calls["native"], calls["ours"], None, seconds)
-    low, high = speed.interval(*sides)
-    medians = [statistics.median(each) for each in sides]
-    return {"native_ms": 1e3 * medians[0], "ours_ms": 1e3 * medians[1], "ratio": medians[1] / medians[0], "low": low,
-            "high": high, "calls": len(sides[0]), "first_calls_s": firsts}  # fmt: skip
+        firsts = {each: turns.first_calls(call, None) for each, call in calls.items()}
+        sides = turns.times(calls["native"], calls["ours"], None, seconds)
+    return turns.compared(*sides) | {"first_calls_s": firsts}
 
 
 def page(data: dict[str, Any]) -> str:
     """The whole page, from the results file alone."""
-    note = "<!-- written by benchmarks/keras_speed.py: do not edit -->"
+    note = "<!-- written by benchmarks/keras_turns.py: do not edit -->"
     parts = ["# Keras applications as TorchScript: how fast", note, INTRODUCTION]
     for threads, rows in sorted(data["threads"].items()):
         mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))

@@ -17,7 +17,6 @@ import gc
 import io
 import json
 import math
-import random
 import statistics
 import sys
 import tempfile
@@ -33,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402 - the path comes first
 
 from benchmarks import torchvision_schemas  # noqa: E402, F401 - before torchvision
+from benchmarks.turns import compared, first_calls, peak, reset_peak, times  # noqa: E402 - see above
 
 RESULTS = ROOT / "benchmarks" / "results" / "torchscript_speed.json"
 PAGE = ROOT / "docs" / "torchscript-speed.md"
@@ -56,8 +56,6 @@ HEAD = (
     "| memory |"
 )
 RULE = "|---|" + "---:|" * 8
-_WARM = 4  # calls before any is counted
-_DRAWS = 400  # resamplings of the interval
 
 
 def build(name: str) -> Any:
@@ -77,12 +75,6 @@ def build(name: str) -> Any:
     return model, torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def peak() -> float:
-    """The process' largest resident memory since the last reset, in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
-
-
 def converted(model: Any, x: Any, folder: Path) -> dict[str, float]:
     """Write the rebuilt file; returns what that cost, beyond imports."""
     from exporters import to_torchscript
@@ -99,51 +91,16 @@ def converted(model: Any, x: Any, folder: Path) -> dict[str, float]:
         )  # fmt: skip
     declared = signature.signature(read.read(onnx))
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")
+    reset_peak()
     before, started = peak(), time.process_time()
     to_torchscript.from_onnx(onnx, folder / "ours.pt", declared, Contract(), ExportOptions())
     size = (folder / "ours.pt").stat().st_size / 2**20
     return {"convert_cpu_s": time.process_time() - started, "convert_memory": (peak() - before) / size}
 
 
-def times(native: Any, ours: Any, x: Any, seconds: float) -> tuple[list[float], list[float]]:
-    """Paired times of single calls, in turns A B B A."""
-    sides: tuple[list[float], list[float]] = ([], [])
-    for _ in range(_WARM):
-        native(x), ours(x)
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(sides[0]) < 2 * _WARM:
-        for side in (0, 1, 1, 0):
-            started = time.perf_counter()
-            (native, ours)[side](x)
-            sides[side].append(time.perf_counter() - started)
-    return sides
-
-
-def interval(native: list[float], ours: list[float]) -> tuple[float, float]:
-    draw = random.Random(0)
-    ratios = []
-    for _ in range(_DRAWS):
-        picked = [draw.randrange(len(native)) for _ in native]
-        ratios.append(
-            statistics.median(ours[index] for index in picked) / statistics.median(native[index] for index in picked)
-        )
-    ratios.sort()
-    return ratios[_DRAWS // 40], ratios[-_DRAWS // 40]
-
-
 def noise_ratio(model: Any, native: Any, ours: Any, x: Any) -> float:
     truth = model.double()(x.double())
     return float((ours(x) - truth).norm() / (native(x) - truth).norm())
-
-
-def first_calls(module: Any, x: Any) -> list[float]:
-    found = []
-    for _ in range(3):
-        started = time.perf_counter()
-        module(x)
-        found.append(time.perf_counter() - started)
-    return found
 
 
 def measured(name: str, seconds: float) -> dict[str, Any]:
@@ -157,10 +114,7 @@ def measured(name: str, seconds: float) -> dict[str, Any]:
         first = {"native": first_calls(native, x[:1]), "ours": first_calls(ours, x[:1])}
         row: dict[str, Any] = {**cost, "first_calls_s": first, "R": noise_ratio(model, native, ours, x)}
         sides = times(native, ours, x[:1], seconds)
-    low, high = interval(*sides)
-    medians = [statistics.median(side) for side in sides]
-    return row | {"native_ms": 1e3 * medians[0], "ours_ms": 1e3 * medians[1], "ratio": medians[1] / medians[0],
-                  "low": low, "high": high, "calls": len(sides[0])}  # fmt: skip
+    return row | compared(*sides)
 
 
 def page(data: dict[str, Any]) -> str:

@@ -25,14 +25,14 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     return {"tf.saved_model.save": _native} if isinstance(model, TensorFlowRunner) else {}
 
 
-def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, _: ExportOptions) -> None:
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, options: ExportOptions) -> None:
     """Rebuild an ONNX graph as a Keras model and save its one function."""
     from exporters import onnx_to_keras
     from exporters.to_torchscript import positional
     from toolkit.runtime.savedmodel_runner import import_tensorflow
 
     tf = import_tensorflow()
-    model = onnx_to_keras.build(path)
+    model = onnx_to_keras.build(path, optimize=options.optimize)
     flat = positional(signature)
     function = concrete_function(tf, keras_call(model, flat), flat)
     _save(function, _variables(model), target, flat, contract)

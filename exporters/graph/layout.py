@@ -7,6 +7,7 @@ row of an operator table names one rule:
     elementwise  works in any order that its tensors share; what broadcasts against them follows
     axis         as elementwise, and its `axis` or `axes` are ONNX's, mapped for it
     channels     works with the channels (axis 1) last; only its first input is a tensor of that layout
+    pick         as axis, where what is picked by has no more than one dimension; only its first input is laid out
     transpose    moves nothing: its result is the same tensor under another order
     subgraphs    as source; what lies within decides for itself
 
@@ -20,8 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SOURCE, ELEMENTWISE, AXIS, CHANNELS, TRANSPOSE = "source", "elementwise", "axis", "channels", "transpose"
-SUBGRAPHS = "subgraphs"
-RULES = (SOURCE, ELEMENTWISE, AXIS, CHANNELS, TRANSPOSE, SUBGRAPHS)
+PICK, SUBGRAPHS = "pick", "subgraphs"
+RULES = (SOURCE, ELEMENTWISE, AXIS, PICK, CHANNELS, TRANSPOSE, SUBGRAPHS)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _copy_field(message: Any, field: Any, value: Any) -> None:
 
 
 def _copy_tensor(tensor: onnx.TensorProto, light: onnx.TensorProto) -> None:
-    if not uses_external_data(tensor) and (not tensor.HasField("raw_data") or tensor.ByteSize() < _LARGE):
+    if not uses_external_data(tensor) and (not tensor.HasField("raw_data") or (_byte_size(tensor) or 0) < _LARGE):
         light.CopyFrom(tensor)
         return
     light.name, light.data_type = tensor.name, tensor.data_type

@@ -13,11 +13,11 @@ import onnx_ir as ir
 from keras import KerasTensor, ops
 from onnx import defs
 
-from exporters.graph import clean, expand, layout, patterns, read, recurrent
+from exporters.graph import clean, expand, fold_batchnorm, layout, patterns, read, recurrent
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
-from exporters.onnx_to_keras import bias, constants, naming, sizes
+from exporters.onnx_to_keras import bias, constants, naming, regrouping, sizes
 from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
@@ -33,29 +33,33 @@ PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items(
 # An input annotated so may also hold sizes that are known when the model runs.
 SHAPE = list[Length]
 SHAPES = (SHAPE, SHAPE | None)
+# Spelled-out operators that Keras has as one: all but attention, which it would spell out again.
+RECOGNISED = frozenset(patterns.PATTERNS) - {"ScaledDotProductAttention"}
 NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
-# Spelled-out operators that Keras, and LiteRT after it, have as one.
-PATTERNS = ("Gelu",)
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
-def build(model: str | Path | onnx.ModelProto | ir.Model, dtype: str | None = None) -> keras.Model:
+def build(
+    model: str | Path | onnx.ModelProto | ir.Model, dtype: str | None = None, *, optimize: bool = False
+) -> keras.Model:
     where = read.name_of(model)
-    graph_model = prepare(read.read(model))
+    graph_model = prepare(read.read(model), optimize=optimize)
     KERAS.require(graph_model, where)
     return Builder(graph_model, where, dtype).build()
 
 
-def prepare(model: ir.Model) -> ir.Model:
+def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
     """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own.
 
     Before, operators that are spelled out come back where Keras has them as one. Last, biases are put where layers have
-    them.
+    them, and with `optimize` normalisations are folded away.
     """
     model = recurrent.recover(clean.clean(model))
-    patterns.apply(model, which=PATTERNS)
+    patterns.apply(model, which=RECOGNISED)
     if KERAS.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: KERAS.lookup_node(node, within) is None))
+    if optimize:
+        fold_batchnorm.fold_batchnorm(model)
     return bias.absorb(model)
 
 
@@ -105,7 +109,7 @@ class Builder:
 
     def plain(self, value: ir.Value) -> Any:
         """What was computed for `value`, in ONNX's order."""
-        return self._held(value, None)
+        return self.held(value, None)
 
     def forget(self, value: ir.Value) -> None:
         """`value` is about to be computed again: the body of a loop is."""
@@ -152,11 +156,15 @@ class Builder:
         if row.layout == layout.TRANSPOSE and isinstance(operands[0], KerasTensor):
             self._relabel(node, operands[0])
             return
+        regrouped = regrouping.regrouped(self, node, operands)
+        if regrouped is not None:
+            self.values[node.outputs[0]], self.orders[node.outputs[0]] = regrouped
+            return
         order = self._common_order(node, row, operands)
         operands = [self._laid(value, order, row, i) for i, value in enumerate(node.inputs)]
         keywords = self._attributes(node, row)
         arguments = self._inputs(node, row, operands)
-        axes = _map_axes(row, arguments, keywords, order) if row.layout == layout.AXIS else []
+        axes = _map_axes(row, arguments, keywords, order) if row.layout in (layout.AXIS, layout.PICK) else []
         result = row.function(*arguments, **keywords)
         results = [result] if row.outputs == 1 else result
         if row.outputs is None and len(results) < used_outputs(node):
@@ -167,7 +175,7 @@ class Builder:
             if order is not None and isinstance(item, KerasTensor):
                 if len(item.shape) == order.rank:
                     self.orders[value] = order
-                elif row.layout == layout.AXIS:
+                elif row.layout in (layout.AXIS, layout.PICK):
                     self.orders[value] = order.without(axes)
 
     def _check_dtype(self, value: ir.Value, held: KerasTensor, node: ir.Node) -> None:
@@ -183,39 +191,50 @@ class Builder:
         assert node.inputs[0] is not None
         perm = node.attributes["perm"].as_ints() if "perm" in node.attributes else range(len(held.shape))[::-1]
         self.values[node.outputs[0]] = held
-        self.orders[node.outputs[0]] = self._order(node.inputs[0]).transposed(perm)
+        self.orders[node.outputs[0]] = self.order_of(node.inputs[0]).transposed(perm)
 
-    def _order(self, value: ir.Value) -> Order:
+    def order_of(self, value: ir.Value) -> Order:
         return self.orders.get(value) or layout.source(len(self._value(value).shape))
 
     def _common_order(self, node: ir.Node, row: Operator, operands: list[Any]) -> Order | None:
         """The order in which `row` is to work, None for ONNX's own."""
+        if row.layout == layout.PICK:
+            return self._order_to_pick_in(node, operands)
         pairs = zip(node.inputs, operands, strict=True)
         tensors = [value for value, held in pairs if value is not None and isinstance(held, KerasTensor)]
         if row.layout in (layout.SOURCE, layout.SUBGRAPHS) or not tensors:
             return None
         if row.layout == layout.CHANNELS:
             return layout.channels_last(len(operands[0].shape))
-        order = layout.agreed([self._order(value) for value in tensors])
+        order = layout.agreed([self.order_of(value) for value in tensors])
         rank = max(len(held.shape) for held in operands if held is not None)
         return order if order is not None and order.rank == rank and not order.is_source else None
+
+    def _order_to_pick_in(self, node: ir.Node, operands: list[Any]) -> Order | None:
+        """Picking by no more than a list takes away one axis, or keeps it."""
+        data, indices = operands[0], operands[1]
+        if not isinstance(data, KerasTensor) or indices is None or len(indices.shape) > 1:
+            return None
+        assert node.inputs[0] is not None
+        order = self.order_of(node.inputs[0])
+        return None if order.is_source else order
 
     def _laid(self, value: ir.Value | None, order: Order | None, row: Operator, index: int) -> Any:
         """An operand as `row` wants it."""
         if value is None:
             return None
-        if order is None or (row.layout == layout.CHANNELS and index > 0):
-            return self._held(value, None)
-        return self._held(value, order)
+        if order is None or (row.layout in (layout.CHANNELS, layout.PICK) and index > 0):
+            return self.held(value, None)
+        return self.held(value, order)
 
-    def _held(self, value: ir.Value, order: Order | None) -> Any:
+    def held(self, value: ir.Value, order: Order | None) -> Any:
         """`value` in `order`, of whose rank it becomes; None is ONNX's own order and the value's own rank."""
         held = self._value(value)
         if isinstance(held, Constant):
             return held if order is None or held.is_scalar else _laid_constant(held, order)
         if not isinstance(held, KerasTensor):
             return held
-        own = self._order(value)
+        own = self.order_of(value)
         wanted = order or layout.source(own.rank)
         if own == wanted:
             return held
@@ -229,7 +248,7 @@ class Builder:
         if node.op_type == "Shape" and not node.domain:
             start = node.attributes["start"].as_int() if "start" in node.attributes else 0
             end = node.attributes["end"].as_int() if "end" in node.attributes else None
-            found = self._shape(node.inputs[0], operands[0])[start:end]
+            found = self.shape_of(node.inputs[0], operands[0])[start:end]
             return [sizes.wrap(np.array(found, object), node.outputs[0].name or "", self.scope)]
         if node.op_type == "Size" and not node.domain and None not in operands[0].shape:
             count = np.array(int(np.prod(operands[0].shape)))
@@ -244,12 +263,12 @@ class Builder:
         size = sizes.evaluate(node, operands, self.scope)
         return None if size is None else [size]
 
-    def _shape(self, value: ir.Value | None, operand: Any) -> list[Length]:
+    def shape_of(self, value: ir.Value | None, operand: Any) -> list[Length]:
         """The shape of `operand`, with a Size for each dimension that may vary."""
         assert value is not None
         rank = len(operand.shape)
         names = list(value.shape) if value.shape is not None else [None] * rank
-        places = [self._order(value).place(axis) for axis in range(rank)]
+        places = [self.order_of(value).place(axis) for axis in range(rank)]
         return [
             operand.shape[place]
             if operand.shape[place] is not None
@@ -309,7 +328,7 @@ class Builder:
         if "source_shape" in row.parameters:
             first = node.inputs[0]
             assert first is not None, "a shape is reshaped: there is an input"
-            found["source_shape"] = self._shape(first, self._value(first))
+            found["source_shape"] = self.shape_of(first, self._value(first))
         return found
 
     def _dtype(self, number: int) -> str:

@@ -1,7 +1,8 @@
 """Work out, while the model is built, what depends on constants alone: no tensor, and no weight of the model's own.
 
-The values are those of ONNX's reference implementation. What a model was trained to is never touched: it stays a
-weight of the rebuilt model, bit by bit.
+The values are those of ONNX's reference implementation. What a model was trained to is never computed with: it stays a
+weight of the rebuilt model, bit by bit. Exporters cut weights up and put them together again, gate by gate, or turn
+them around; a weight that is read by nothing else is moved here, so that a layer can hold it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ PURE = frozenset({
     "ReduceSum", "Relu", "Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Sin", "Size", "Slice", "Split",
     "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "TopK", "Transpose", "Trilu", "Unique", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
+MOVES = frozenset({"Concat", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 LARGEST = 1 << 20  # elements; what would be larger stays an operator
 DTYPES = ("to", "dtype", "output_datatype")
 
@@ -34,7 +36,10 @@ def evaluate(node: ir.Node, operands: list[Any], opset: int, scope: Scope) -> li
     """The results of `node`, or None where they depend on more than constants."""
     if node.domain or node.op_type not in PURE:
         return None
-    if any(value is not None and (not isinstance(value, Constant) or value.trained) for value in operands):
+    if any(value is not None and not isinstance(value, Constant) for value in operands):
+        return None
+    weights = [value for value in operands if value is not None and value.trained]
+    if weights and not _only_moved(node):
         return None
     attributes = {name: _plain(attribute, scope) for name, attribute in node.attributes.items()}
     try:
@@ -45,10 +50,21 @@ def evaluate(node: ir.Node, operands: list[Any], opset: int, scope: Scope) -> li
     except Exception:  # noqa: BLE001 - what the reference cannot do is left to the target's own operator
         return None
     results = [np.asarray(value) for value in (results if isinstance(results, tuple) else (results,))]
-    if any(array.size > LARGEST or array.dtype.kind not in "fiub" for array in results):
+    if any(array.dtype.kind not in "fiub" or (array.size > LARGEST and not weights) for array in results):
         return None
+    if weights:
+        return [Constant(array, weights[0].name, scope, trained=True) for array in results]
     pairs = zip(results, node.outputs, strict=False)
     return [Constant(scope.array(array), value.name or "constant", scope) for array, value in pairs]
+
+
+def _only_moved(node: ir.Node) -> bool:
+    """Whether `node` moves weights about that nothing reads as they are: there will be no second copy of them."""
+    read = [value for value in node.inputs if value is not None and value.dtype is not None]
+    floats = [value for value in read if value.dtype is not None and value.dtype.is_floating_point()]
+    return node.op_type in MOVES and all(
+        use.node.op_type in MOVES and not use.node.domain for value in floats for use in value.uses()
+    )
 
 
 def cast_like(value: Any, like: Any, name: str) -> Constant | None:

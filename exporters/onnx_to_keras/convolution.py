@@ -68,6 +68,13 @@ def halves(total: Length) -> tuple[Length, Length]:
     return Unknown(lambda: ops.floor_divide(whole(), 2)), Unknown(lambda: ops.floor_divide(ops.add(whole(), 1), 2))
 
 
+def is_same(sizes: list[Length], around: Amounts, kernel: list[int], strides: list[int], dilations: list[int]) -> bool:
+    """Whether padding by `around`, which is not nothing, is what TensorFlow calls SAME: so a layer pads by itself."""
+    return any(pair != (0, 0) for pair in around) and around == amounts(
+        "SAME_UPPER", None, sizes, kernel, strides, dilations
+    )
+
+
 def spatial_sizes(x: KerasTensor) -> list[Length]:
     """The sizes of the spatial axes of `x` (batch, *spatial, channels)."""
     return [size_of(x, axis) for axis in range(1, len(x.shape) - 1)]
@@ -114,29 +121,43 @@ def conv(
     rank = len(X.shape) - 2
     steps, spread = strides or [1] * rank, dilations or [1] * rank
     size = list(W.shape[2:])
-    x = padded(X, amounts(auto_pad, pads, spatial_sizes(X), size, steps, spread))
-    if not isinstance(W, Constant) or (B is not None and not isinstance(B, Constant)):
+    sizes = spatial_sizes(X)
+    around = amounts(auto_pad, pads, sizes, size, steps, spread)
+    held = isinstance(W, Constant) and isinstance(B, Constant | None)
+    both = max(steps) > 1 and max(spread) > 1  # TensorFlow knows no convolution that is both strided and dilated
+    if held and not both and (auto_pad == "SAME_UPPER" or is_same(sizes, around, size, steps, spread)):
+        return _grouped(X, W, B, steps, spread, group, "same")
+    x = padded(X, around)
+    if not isinstance(W, Constant) or not held:
         return _by_operation(x, W, B, steps, spread, group)
-    bias = B.array if isinstance(B, Constant) else None
-    if max(steps) > 1 and max(spread) > 1:  # TensorFlow knows no convolution that is both strided and dilated
-        dense = _grouped(x, W, bias, [1] * rank, spread, group)
+    if both:
+        dense = _grouped(x, W, B, [1] * rank, spread, group)
         return dense[(slice(None), *(slice(None, None, step) for step in steps), slice(None))]
-    return _grouped(x, W, bias, steps, spread, group)
+    return _grouped(x, W, B, steps, spread, group)
 
 
-def _grouped(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: list[int], group: int) -> KerasTensor:
+def _grouped(
+    x: KerasTensor,
+    W: Constant,
+    B: Constant | None,
+    steps: list[int],
+    spread: list[int],
+    group: int,
+    around: str = "valid",
+) -> KerasTensor:
     rank, count = len(steps), x.shape[-1]
+    bias = None if B is None else B.array
     if group == 1:
-        return _layer(x, W, W.array, bias, steps, spread)
+        return _layer(x, W, W.array, bias, steps, spread, around)
     if group == count and rank in DEPTHWISE and len(set(steps)) == 1:
-        return _depthwise(x, W, bias, steps, spread)
+        return _depthwise(x, W, bias, steps, spread, around)
     # Keras compiles its own grouped convolutions with XLA, which is slow on CPU: one layer per group instead
     parts = []
     inputs, outputs = count // group, W.shape[0] // group
     for i in range(group):
         mine = slice(i * outputs, (i + 1) * outputs)
         part = channels(x, i * inputs, (i + 1) * inputs)
-        parts.append(_layer(part, W, W.array[mine], None if bias is None else bias[mine], steps, spread))
+        parts.append(_layer(part, W, W.array[mine], None if bias is None else bias[mine], steps, spread, around))
     return ops.concatenate(parts, -1)
 
 
@@ -149,11 +170,14 @@ def _name(weight: Constant) -> str:
     return weight.scope.name(re.sub(r"[./](weight|kernel)$", "", weight.name))
 
 
-def _layer(x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[int], spread: list[int]) -> KerasTensor:
+def _layer(
+    x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[int], spread: list[int], around: str
+) -> KerasTensor:
     layer = CONV[len(steps)](
         array.shape[0],
         array.shape[2:],
         strides=steps,
+        padding=around,
         dilation_rate=spread,
         use_bias=bias is not None,
         data_format=LAST,
@@ -163,12 +187,13 @@ def _layer(x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[int],
     return W.scope.apply(layer, x, [kernel_of(array), *([] if bias is None else [bias])])
 
 
-def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: list[int]) -> KerasTensor:
+def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: list[int], around: str) -> KerasTensor:
     count = x.shape[-1]
     multiplier = W.shape[0] // count
     layer = DEPTHWISE[len(steps)](
         W.shape[2:],
         strides=steps[0] if len(steps) == 1 else steps,
+        padding=around,
         dilation_rate=spread[0] if len(steps) == 1 else spread,
         depth_multiplier=multiplier,
         use_bias=bias is not None,

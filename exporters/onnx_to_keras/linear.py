@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
+from exporters.graph.operator_table import FUSED
 from exporters.onnx_to_keras import integers
 from exporters.onnx_to_keras.arithmetic import add
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
@@ -84,13 +85,33 @@ def _of_width(x: KerasTensor, width: int) -> KerasTensor:
     return keras.layers.Reshape((*sizes, width), dtype=x.dtype)(x)
 
 
+@KERAS.op("Linear", since=1, domain=FUSED)
+def linear(x: KerasTensor, weight: Constant, bias: Constant, transB: int = 0) -> KerasTensor:
+    """A product with a matrix of weights over the last axis, and a bias: a Dense layer."""
+    return matmul(x, weight.with_array(weight.array.T) if transB else weight, bias)
+
+
 def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTensor:
     """A Dense layer named after its weight: `fc1.weight` becomes layer `fc1`."""
     scope = weight.scope
     name = scope.name(re.sub(r"[./](weight|kernel)$", "", weight.name))
     layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, dtype=weight.dtype, name=name)
-    weights = [np.ascontiguousarray(kernel)] + ([] if bias is None else [bias])
+    weights = [contiguous(kernel)] + ([] if bias is None else [bias])
     return scope.apply(layer, x, weights)
+
+
+_BLOCK = 256  # rows and columns
+
+
+def contiguous(matrix: Any) -> Any:
+    """`matrix` in memory by rows: block by block, since a large transposed one is read across all of it otherwise."""
+    if matrix.flags.c_contiguous or matrix.size < _BLOCK**2:
+        return np.ascontiguousarray(matrix)
+    result = np.empty(matrix.shape, matrix.dtype)
+    for i in range(0, matrix.shape[0], _BLOCK):
+        for j in range(0, matrix.shape[1], _BLOCK):
+            result[i : i + _BLOCK, j : j + _BLOCK] = matrix[i : i + _BLOCK, j : j + _BLOCK]
+    return result
 
 
 @KERAS.op("Det", since=11)

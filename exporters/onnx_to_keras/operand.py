@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -51,8 +52,8 @@ class Scope:
 
     def apply(self, layer: Any, inputs: Any, weights: list[Any]) -> Any:
         """Call `layer` on `inputs` and give it its weights."""
-        outputs = layer(inputs)
-        layer.set_weights(weights)
+        with born_with(layer, weights):
+            outputs = layer(inputs)
         self.named.add(layer)
         return outputs
 
@@ -63,6 +64,33 @@ class Scope:
             raise UnsupportedOperator("a model without inputs has no Keras form")
         corner = self._anchor[tuple(slice(0, 1) for _ in self._anchor.shape)] if self._anchor.shape else self._anchor
         return ops.sum(ops.zeros_like(corner, dtype="int32"))
+
+
+@contextmanager
+def born_with(layer: Any, weights: list[Any]) -> Iterator[None]:
+    """Let `layer` make its weights out of these, in their order, instead of numbers that would be overwritten at once.
+
+    Random numbers are slow to draw, and each would be in memory beside the weight that takes its place.
+    """
+    waiting, made = list(weights), layer.add_weight
+
+    def add_weight(*arguments: Any, **options: Any) -> Any:
+        array = waiting.pop(0)
+
+        def value(shape: Any, dtype: Any = None) -> Any:
+            if tuple(shape) != array.shape:
+                raise ValueError(f"layer '{layer.name}' wants a weight of shape {tuple(shape)}, not {array.shape}")
+            return ops.convert_to_tensor(array, dtype)
+
+        return made(*arguments, **{**options, "initializer": value})
+
+    object.__setattr__(layer, "add_weight", add_weight)
+    try:
+        yield
+    finally:
+        object.__delattr__(layer, "add_weight")
+    if waiting:
+        raise ValueError(f"layer '{layer.name}' has {len(weights) - len(waiting)} weights, not {len(weights)}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras.arithmetic import plus
-from exporters.onnx_to_keras.convolution import LAST, Amounts, amounts, channels, padded, spatial_sizes
+from exporters.onnx_to_keras.convolution import LAST, Amounts, amounts, channels, is_same, padded, spatial_sizes
 from exporters.onnx_to_keras.operand import Length, Scope, Unknown, length, size_of
 from exporters.onnx_to_keras.scatter import coordinates, written
 from exporters.onnx_to_keras.table import KERAS
@@ -32,6 +32,11 @@ class Window:
     @property
     def is_dilated(self) -> bool:
         return max(self.dilations) > 1
+
+    def is_same(self, x: KerasTensor) -> bool:
+        """Whether this is what TensorFlow does by itself for padding SAME, which it counts in no mean."""
+        plain = not self.is_dilated and all(pair == (0, 0) for pair in self.extra)
+        return plain and is_same(spatial_sizes(x), self.around, self.kernel, self.steps, self.dilations)
 
 
 def window_of(
@@ -146,6 +151,8 @@ def max_pool(
 ) -> KerasTensor:
     window = window_of(X, kernel_shape, auto_pad, ceil_mode, dilations, pads, strides)
     x = X if "float" in X.dtype else ops.cast(X, "float64")
+    if window.is_same(x):
+        return ops.cast(ops.max_pool(x, kernel_shape, window.steps, padding="same", data_format=LAST), X.dtype)
     grown = grown_by(x, window, float("-inf"))
     if not window.is_dilated:
         return ops.cast(ops.max_pool(grown, kernel_shape, window.steps, data_format=LAST), X.dtype)
@@ -208,6 +215,8 @@ def average_pool(
 ) -> KerasTensor:
     """ONNX AveragePool: padding counts if `count_include_pad`, what `ceil_mode` adds beyond it never does."""
     window = window_of(X, kernel_shape, auto_pad, ceil_mode, dilations, pads, strides)
+    if not count_include_pad and window.is_same(X):
+        return ops.average_pool(X, kernel_shape, window.steps, padding="same", data_format=LAST)
     found = mean(padded(padded(X, window.around), window.extra), window)
     nothing: Amounts = [(0, 0)] * len(kernel_shape)
     if window.extra == nothing and (count_include_pad or window.around == nothing):

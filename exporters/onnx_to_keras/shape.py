@@ -44,12 +44,16 @@ def reshape(
 ) -> KerasTensor:
     """ONNX Reshape: 0 keeps the source's size at that place, unless `allowzero`."""
     source = source_shape or []
-    shape = _recognised(shape, source, result_names or [])
-    wanted = [
-        source[axis] if _is(size, 0) and not allowzero and axis < len(source) else size
-        for axis, size in enumerate(shape)
-    ]
+    wanted = wanted_shape(shape, source, result_names or [], allowzero=bool(allowzero))
     return reshaped(tensor(data), wanted, source, bool(allowzero), scope)
+
+
+def wanted_shape(shape: list[Length], source: list[Length], names: list[Any], *, allowzero: bool) -> list[Length]:
+    """`shape` with the source's sizes where it names them: by 0, or computed under the same name."""
+    return [
+        source[axis] if _is(size, 0) and not allowzero and axis < len(source) else size
+        for axis, size in enumerate(_recognised(shape, source, names))
+    ]
 
 
 @KERAS.op("Reshape", since=1)
@@ -362,7 +366,7 @@ def take_slice_1(data: KerasTensor, starts: list[int], ends: list[int], axes: li
     return take_slice(data, list(starts), list(ends), axes)
 
 
-@KERAS.op("Gather", since=1)
+@KERAS.op("Gather", since=1, layout="pick")
 def gather(data: Operand, indices: Operand, axis: int = 0) -> KerasTensor:
     """ONNX Gather: whole slices; the shape of `indices` takes the place of `axis`."""
     if isinstance(data, Constant) and data.array.ndim == 2 and axis == 0 and not isinstance(indices, Constant):

@@ -191,9 +191,84 @@ def squeeze_in(g: Growing) -> None:
         g.add("Unsqueeze", [x, g.weight(np.array([axis]))], (*shape[:axis], 1, *shape[axis:]))
 
 
+def shuffle(g: Growing) -> None:
+    """Two axes split off a third one, exchanged, and merged again: as for channels, here along any axis."""
+    x, shape = g.pick()
+    wide = [i for i, size in enumerate(shape) if size % 2 == 0 and size > 2 and i >= g.first]
+    if not wide:
+        return
+    i = int(g.rng.choice(wide))
+    half = shape[i] // 2
+    split, back = (*shape[:i], 2, half, *shape[i + 1 :]), (*shape[:i], half, 2, *shape[i + 1 :])
+    free = -1 if g.first else None  # the batch, where it may be any
+    y = g.add("Reshape", [x, g.weight(np.array([free or split[0], *split[1:]]))], split)
+    perm = [*range(i), i + 1, i, *range(i + 2, len(split))]
+    y = g.add("Transpose", [y], back, perm=perm)
+    g.add("Reshape", [y, g.weight(np.array([free or shape[0], *shape[1:]]))], shape)
+
+
+def pick_one(g: Growing) -> None:
+    """One slice of an axis, which is gone then, or stays with one element, or with several of any order."""
+    x, shape = g.pick()
+    if len(shape) < 3:
+        return
+    axis = g.axis(shape)
+    index = int(g.rng.integers(-shape[axis], shape[axis]))
+    at = axis % len(shape)
+    if g.rng.random() < 0.5:
+        g.add("Gather", [x, g.weight(np.array(index))], (*shape[:at], *shape[at + 1 :]), axis=axis)
+    else:
+        g.add("Gather", [x, g.weight(np.array([index]))], (*shape[:at], 1, *shape[at + 1 :]), axis=axis)
+
+
+def split_and_join(g: Growing) -> None:
+    x, shape = g.pick()
+    axis = g.axis(shape)
+    if shape[axis] < 2:
+        return
+    at, first = axis % len(shape), int(g.rng.integers(1, shape[axis]))
+    sizes = (first, shape[axis] - first)
+    names = [f"s{len(g.nodes)}_{i}" for i in range(2)]
+    g.nodes.append(helper.make_node("Split", [x, g.weight(np.array(sizes))], names, axis=axis))
+    g.values += [(name, (*shape[:at], size, *shape[at + 1 :])) for name, size in zip(names, sizes, strict=True)]
+    g.add("Concat", names[::-1], shape, axis=axis)
+
+
+def move_ones(g: Growing) -> None:
+    """A mean of some axes, whose ones are then put elsewhere by a Reshape."""
+    x, shape = g.pick()
+    if len(shape) < 3 or 1 in shape:
+        return
+    axis = g.axis(shape) % len(shape)
+    kept = tuple(1 if i == axis else size for i, size in enumerate(shape))
+    y = g.add("ReduceMean", [x, g.weight(np.array([axis]))], kept)
+    left = [size for i, size in enumerate(kept) if i != axis]
+    place = int(g.rng.integers(g.first, len(shape)))
+    moved = (*left[:place], 1, *left[place:])
+    g.add("Reshape", [y, g.weight(np.array([-1 if i == 0 else size for i, size in enumerate(moved)]))], moved)
+
+
+def flatten(g: Growing) -> None:
+    x, shape = g.pick(4)
+    if len(shape) == 4 and np.prod(shape) <= SIZE**5:
+        g.add("Flatten", [x], (shape[0], int(np.prod(shape[1:]))))
+
+
+def multiply(g: Growing) -> None:
+    """Two tensors of any orders, one transposed, as queries and keys are."""
+    x, shape = g.pick()
+    same = [name for name, other in g.values if other == shape]
+    if len(shape) < 3:
+        return
+    perm = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+    y = g.add("Transpose", [str(g.rng.choice(same))], tuple(shape[i] for i in perm), perm=perm)
+    g.add("MatMul", [x, y], (*shape[:-1], shape[-2]))
+
+
 OPERATORS: list[Callable[[Growing], None]] = [
     conv, conv, transpose, transpose, transpose, add_constant, add_constant, join, concat_and_cut, reduce_axis,
     along_axis, gather, pad, merge_and_split, matmul, normalize, pool, activate, squeeze_in,
+    shuffle, shuffle, pick_one, split_and_join, move_ones, flatten, multiply,
 ]  # fmt: skip
 
 
