@@ -29,8 +29,8 @@ def test_0_all_passed(toolkit, at_desk):
     done = toolkit("verify", "good", "--no-latency", "--json")
     assert (done.code, done.err) == (0, "")
     assert done.json["passed"] is True
-    assert [row["verdict"] for row in done.json["rows"]] == ["PASS"] * 4
-    assert [row["ran_on"] for row in done.json["rows"]] == ["cpu"] * 4
+    assert [row["verdict"] for row in done.json["rows"]] == ["PASS"] * 6
+    assert [row["ran_on"] for row in done.json["rows"]] == ["cpu"] * 6
 
 
 def test_0_in_words(toolkit, at_desk):
