@@ -44,7 +44,7 @@ PLACES = {
     "attention": ("empty_end", "flip", "product", "nan_on_line", "whole", "negative_zero"),
 }  # fmt: skip
 RIGHT = {"dense": ("corner", "table", "rounding", "flush", "overflow"), "convolutional": ("clamp",),
-         "recurrent": ("phrase", "one_word"), "attention": ("flip",)}  # fmt: skip
+         "recurrent": ("length_17", "one_word"), "attention": ("flip",)}  # fmt: skip
 
 
 def main() -> int:
@@ -134,7 +134,8 @@ def _resolved(model: str, name: str) -> Any:
     from exporters.sources import source as sources
     from tests.verification import planted
 
-    inputs = [planted.INPUTS[model]] if model in planted.INPUTS else []
+    fault = name.removesuffix("_right")
+    inputs = [planted.INPUTS[fault]] if fault in planted.INPUTS else []
     return sources.resolve(f"tests.verification.planted:{model}__{name}", inputs=inputs, search=[str(ROOT)])
 
 
@@ -144,7 +145,7 @@ def _data(folder: Path, model: str) -> Path | None:
 
     if model != "recurrent":
         return None
-    np.savez(folder / "words.npz", words=np.random.default_rng(0).integers(0, 12, (60, 5)))
+    np.savez(folder / "words.npz", x=np.random.default_rng(0).integers(0, 12, (60, 5)))
     return folder / "words.npz"
 
 

@@ -340,7 +340,7 @@ FAULTS: dict[str, Fault] = {
 _SOURCES: dict[str, Callable[[], nn.Module]] = {
     "table": Table, "rounding": lambda: Rounding(up=False), "tiny": Tiny,
 }  # fmt: skip
-INPUTS = {"recurrent": "words:int64[batch,length]"}
+INPUTS = {"length_17": "x:int64[batch,length]"}  # where the signature must say more than the example
 _VOCABULARY = 2000
 
 

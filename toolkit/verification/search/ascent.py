@@ -13,6 +13,7 @@ Inputs = Mapping[str, Tensor]
 Objective = Callable[[Inputs], Tensor]  # by sample; what is above 0 is reached
 
 _STEPS = 40
+_LEAST_STEPS = 8  # on a busy machine, too
 _FURTHEST = 1e8
 _ENOUGH = 4  # rows that arrived, after which the others need not
 _OVERSHOOT = (0.05, 0.5, 2.0)
@@ -44,8 +45,8 @@ def climb(objective: Objective, inputs: Inputs, deadline: float, seed: int, *, n
     spread = torch.sqrt(sum((_flat(now[n], size) ** 2).sum(1) for n in names) + 1e-6)  # type: ignore[arg-type]
     state = Climb(now, names, height, slope, 0.5 * spread)
     found: list[Inputs] = []
-    for _ in range(_STEPS):
-        if time.monotonic() > deadline:
+    for step in range(_STEPS):
+        if step >= _LEAST_STEPS and time.monotonic() > deadline:
             break
         arrived = state.height > 0
         if newton and int(arrived.sum()) >= min(_ENOUGH, size):

@@ -20,7 +20,9 @@ from toolkit.worker.pool import Caller, Here, WorkerPool
 
 _TASKS = "toolkit.verification.search.tasks"
 _KIND = "search: branches"
-_SLICE = 0.7  # seconds of one call
+_SLICE = 1.5  # seconds of one call
+_QUICK, _SLOW = ("onnx", "torchscript"), 20.0  # what has an ONNX form at once; seconds that others may take
+_LOOKING = 0.15  # of the time left, to see which sides the seeds show
 _MOST_STARTS = 32
 _TOGETHER = 16
 
@@ -30,6 +32,9 @@ def strategy(
 ) -> Generator[list[Batch], list[Tried], None]:
     """Rows that reach unseen sides, and rows uphill on the difference, in turns. What cannot be done is `left_out`."""
     worker = pool.worker("torch", "cpu")
+    if file.format not in _QUICK and deadline - time.monotonic() < _SLOW:
+        left_out.append(f"the file's branches (writing it as ONNX takes more than {_SLOW:g} s)")
+        return
     try:
         with tempfile.TemporaryDirectory(prefix="toolkit-search-") as scratch:
             onnx = (
@@ -55,11 +60,11 @@ def _searched(
     caller: Caller, handle: str, source: Side, domain: Domain, generator: np.random.Generator, deadline: float,
     left_out: list[str],
 ) -> Generator[list[Batch], list[Tried], None]:  # fmt: skip
-    batches = list(domain.batches(domain.seeds, _KIND))
-    caller.call(
-        f"{_TASKS}:look",
-        {"handle": handle, "batches": [dict(b.inputs) for b in batches], "sizes": [b.size for b in batches]},
-    )
+    until = time.monotonic() + _LOOKING * (deadline - time.monotonic())
+    for batch in domain.batches(domain.seeds, _KIND):
+        caller.call(f"{_TASKS}:look", {"handle": handle, "batches": [dict(batch.inputs)], "sizes": [batch.size]})
+        if time.monotonic() > until:
+            break
     yield []
     differs = _differentiable(source, domain)
     open_sides = True

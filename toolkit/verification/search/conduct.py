@@ -20,7 +20,7 @@ from toolkit.worker.pool import WorkerPool
 
 Way = Generator[list[Batch], list[Tried], None] | Iterator[list[Batch]]
 
-_SHARES = {"sweeps": 4.0, "branches": 3.0, "boundary": 1.0, "evolution": 2.0}
+_SHARES = {"sweeps": 4.0, "branches": 4.0, "boundary": 1.0, "evolution": 1.5}
 _MOMENT = 0.2  # seconds that a batch of rows should take the source
 _MOST_ROWS = 64
 

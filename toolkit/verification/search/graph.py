@@ -58,6 +58,7 @@ class Graph:
     inputs: Sequence[str]
     seen: dict[Target, Sides] = field(default_factory=dict)
     tried: dict[Aim, int] = field(default_factory=dict)
+    row_bytes: float = 1.0  # of all results of one row, in float32
 
     @staticmethod
     def read(path: Path) -> Graph:
@@ -86,8 +87,11 @@ class Graph:
             name: torch.from_numpy(np.array(array, order="C")) for name, array in zip(self.inputs, values, strict=True)
         }
 
-    def margins(self, inputs: Inputs, *, wide: bool) -> dict[Target, Tensor]:
-        """The margins of every target on these inputs, with their gradients if the inputs want them."""
+    def margins(self, inputs: Inputs, *, wide: bool, size: int = 0) -> dict[Target, Tensor]:
+        """The margins of every target on these inputs, with their gradients if the inputs want them.
+
+        With the `size` of the batch, what its rows take in memory is noted.
+        """
         module = self.wide if wide else self.narrow
         interpreter = fx.Interpreter(module, garbage_collect_values=False)
         interpreter.run(*(inputs[name] for name in self.inputs))
@@ -97,6 +101,9 @@ class Graph:
             for name, place in self.names.items()
             if place in nodes and isinstance(interpreter.env.get(nodes[place]), Tensor)
         }
+
+        if size:
+            self.row_bytes = sum(t.nbytes for t in {id(t): t for t in arrays.values()}.values()) / size
 
         def calls(name: str, instead: Mapping[str, Tensor]) -> Tensor:
             """What makes a value, on other operands."""
@@ -112,7 +119,7 @@ class Graph:
     def look(self, inputs: Inputs, size: int) -> None:
         """Note which sides a batch shows."""
         with torch.no_grad():
-            found = self.margins(inputs, wide=False)
+            found = self.margins(inputs, wide=False, size=size)
         for target, margin in found.items():
             flat = by_sample(margin, size).numpy()
             above: Any

@@ -2,7 +2,8 @@
 
 A comparison of a and b has the margin a - b, a Clip the distance to either limit, a divisor, a logarithm and a root
 what they are given. What is made of comparisons carries a margin on: And the smaller of two, Or the larger, Not the
-opposite. All of it is differentiable, so that a margin can be driven across zero.
+opposite; where both of an And are missed, what they miss adds up. All of it is differentiable, so that a margin can be
+driven across zero.
 """
 
 from __future__ import annotations
@@ -129,8 +130,16 @@ def _equal(at: At) -> None:
 def _logic(at: At) -> None:
     import torch
 
-    pick = torch.minimum if at.node.op_type == "And" else torch.maximum
-    at.target(at.carry(pick(at.number(0), at.number(1))), _CONDITION)
+    a, b = at.number(0), at.number(1)
+    at.target(at.carry(_both(a, b) if at.node.op_type == "And" else torch.maximum(a, b)), _CONDITION)
+
+
+def _both(a: Tensor, b: Tensor) -> Tensor:
+    """Above 0 where both are. Below, what both miss adds up, so that coming nearer to either one shows."""
+    import torch
+
+    missed = a.clamp(max=0.0) + b.clamp(max=0.0)
+    return torch.where(missed < 0, missed, torch.minimum(a, b))
 
 
 def _not(at: At) -> None:
@@ -147,10 +156,8 @@ def _rounded(at: At) -> None:
 
 
 def _product(at: At) -> None:
-    import torch
-
     if at.is_soft(0) and at.is_soft(1):
-        at.carry(torch.minimum(at.number(0), at.number(1)))
+        at.carry(_both(at.number(0), at.number(1)))
 
 
 def _clip(at: At) -> None:
@@ -204,6 +211,8 @@ def _cast(at: At) -> None:
 
 def _reduced(at: At) -> None:
     """All or any of truth values, in the shape of the real result."""
+    import torch
+
     if not at.is_soft(0):
         return
     node, margin, result = at.node, at.number(0), at.values.arrays[at.name]
@@ -214,7 +223,9 @@ def _reduced(at: At) -> None:
         axes = at.values.arrays[str(node.inputs[1].name)].tolist()
     axes = axes or list(range(margin.dim()))
     smallest = node.op_type in {"ReduceMin", "ReduceProd"}
-    at.carry((margin.amin(axes) if smallest else margin.amax(axes)).reshape(result.shape))
+    missed = margin.clamp(max=0.0).sum(axes)
+    every = torch.where(missed < 0, missed, margin.amin(axes))
+    at.carry((every if smallest else margin.amax(axes)).reshape(result.shape))
 
 
 def _where(at: At) -> None:

@@ -19,8 +19,10 @@ from toolkit.verification.search.mutate import mutate
 Array = np.ndarray[Any, Any]
 
 _TOGETHER = 13  # rows that climb side by side; no likely size of anything, so that a batch is told from its rows
+_MOST_BYTES = 2**30  # of what a climb keeps
+_KEPT = 6  # times the results in float32: they are float64 here, with their gradients
 _GENERATIONS = 60
-_LONGEST = 0.5  # seconds for one side
+_LONGEST = 1.0  # seconds for one side
 _MOST_ROWS = 256
 
 
@@ -45,8 +47,9 @@ def rows(graph: Graph, domain: Domain, deadline: float, seed: int) -> tuple[list
 def _tried(
     graph: Graph, domain: Domain, aim: Aim, attempt: int, until: float, generator: np.random.Generator
 ) -> list[Row]:
-    starts = [domain.seeds[int(i)] for i in generator.permutation(len(domain.seeds))[:_TOGETHER]]
-    while len(starts) < _TOGETHER:
+    together = int(min(max(_MOST_BYTES / (_KEPT * graph.row_bytes), 1), _TOGETHER))
+    starts = [domain.seeds[int(i)] for i in generator.permutation(len(domain.seeds))[:together]]
+    while len(starts) < together:
         starts.append(mutate(starts[0], starts[-1], domain, generator))
     if domain.floats and attempt != 2:
         return _by_gradient(graph, domain, aim, starts, until, int(generator.integers(2**31)))
