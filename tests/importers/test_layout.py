@@ -10,7 +10,7 @@ GRAPHS = 80
 def test_layouts_come_from_operators_never_from_sizes() -> None:
     found = script("layouts.py", str(GRAPHS))
     assert found["wrong"] == {}
-    assert found["transposes"] < 6 * GRAPHS  # nine operators each, three of nineteen kinds of which permute axes
+    assert found["transposes"] < 4 * GRAPHS  # nine operators each; many of their kinds permute axes
 
 
 def test_a_planted_mistake_does_not_go_by_unnoticed() -> None:
