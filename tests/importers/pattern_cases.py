@@ -150,6 +150,12 @@ FORMS: dict[str, Case] = {
     "rms norm, reciprocal": Case(
         "q = Mul (x, x) v = ReduceMean <axes = [-1]> (q) a = Add (v, e) s = Sqrt (a) r = Reciprocal (s) y = Mul (x, r)",
         weights=NORM, found=named("RMSNormalization")),
+    "attention by einsum": Case(
+        'z = Einsum <equation = "bqhd,bkhd->bhqk"> (q, k) n = Mul (z, r) w = Softmax <axis = -1> (n) y = Einsum <equation = "bhqk,bkhd->bqhd"> (w, v)',
+        inputs="q[B,4,2,8]; k[B,5,2,8]; v[B,5,2,3]", output="y[B,4,2,3]", weights={"r": 0.35},
+        found=named("Einsum", "Einsum", "ScaledDotProductAttention")),
+    "linear by einsum": Case('p = Einsum <equation = "btd,df->btf"> (x, w) y = Add (p, b)', output="y[B,5,6]",
+                             weights={"w": (8, 6), "b": (6,)}, found=named("Einsum", "Linear")),
     "group norm": Case(SHAPED + GROUPED + "sh = Shape (x) n = Reshape (i, sh) u = Mul (n, g) y = Add (u, b)",
                        **GROUPS, found=named("GroupNormalization")),
     "group norm, bare": Case(SHAPED + GROUPED + "sh = Shape (x) y = Reshape (i, sh)", **GROUPS,
@@ -282,5 +288,8 @@ NEAR_MISSES: dict[str, Case] = {
         SCORES + "u = Add (z, p) n = Mul (u, r) " + SOFT, "q[B,2,4,8]; k[B,2,5,8]; v[B,2,5,3]; p[4,5]", "y[B,2,4,3]", FAR),
     "attention, near condition": Case(SCORES + "n = Where (p, z, f) " + SOFT, **MASKED, weights=FAR | {"f": -10.0}),
     "attention, weights wanted": Case(SCORES + "n = Identity (z) " + SOFT, HEADS["inputs"], "y[B,2,4,3]; w[B,2,4,5]"),
+    "einsum, two axes summed": Case('y = Einsum <equation = "btd,etd->be"> (x, z)', "x[B,5,8]; z[4,5,8]", "y[B,4]"),
+    "einsum, an axis summed alone": Case('y = Einsum <equation = "btd,df->bf"> (x, w)', output="y[B,6]", weights={"w": (8, 6)}),
+    "einsum, two axes of the second one alone": Case('y = Einsum <equation = "btd,dhf->bthf"> (x, w)', output="y[B,5,2,3]", weights={"w": (8, 2, 3)}),
     "attention, scaled per head": Case(SCORES + "n = Mul (z, r) " + SOFT, **HEADS, weights={"r": (2, 1, 1)}),
 }  # fmt: skip

@@ -142,6 +142,19 @@ def test_an_optimized_module_keeps_names_gradients_and_its_order_in_the_file():
     assert doubled.dtype == torch.float64
 
 
+@pytest.mark.parametrize(("channels", "last"), [(256, False), (64, True)])
+def test_wide_kernels_alone_stay_as_they_are(channels, last):
+    """As in VGG, where channels last would round more and gain nothing."""
+    first = {"c.weight": weights(channels, 4, 3, 3)}
+    second = {"d.weight": weights(64, channels, 3, 3)}
+    nodes = [("Conv", ["x", *first], ["c"], {"pads": [1] * 4}), ("Conv", ["c", *second], ["y"], {"pads": [1] * 4})]
+    proto = model(nodes, first | second, ("N", 4, 6, 5))
+    module = onnx_to_torch.build(proto, optimize=True)
+    kernel = module.get_parameter("d.weight")
+    assert kernel.is_contiguous(memory_format=torch.channels_last) == last
+    assert_same(proto, weights(2, 4, 6, 5))
+
+
 def geometries(count: int):
     """Random attributes of pools and convolutions, the same each time."""
     draw = random.Random(11)

@@ -56,7 +56,7 @@ def test_a_form_becomes_one_operator(name: str) -> None:
         for node in graph.graph
         if node.op_type not in {"Transpose", "Reshape", "Add", "Where", "Not", "Mul"}
     ]
-    assert heavy == list(case.found)
+    assert heavy == [name for name in case.found if name != "Einsum"]  # which becomes MatMul, to be recognised further
 
 
 @pytest.mark.parametrize("name", [*FORMS, *NEAR_MISSES])

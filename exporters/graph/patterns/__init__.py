@@ -17,6 +17,7 @@ from exporters.graph.operator_table import FUSED
 from exporters.graph.patterns import (
     attention,
     clip,
+    einsum,
     gelu,
     group_normalization,
     hard_activations,
@@ -41,6 +42,7 @@ __all__ = [
     "apply",
     "attention",
     "clip",
+    "einsum",
     "gelu",
     "group_normalization",
     "hard_activations",
@@ -80,6 +82,8 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
         _remove_idle_reshapes(graph)
         while found := _once(model, graph, rules):  # what was recognised may be a part of the next form
             counts += found
+            if any(PATTERNS[name].opens for name in found):
+                infer_shapes(model)
     common.RemoveUnusedNodesPass()(model)
     return dict(counts)
 

@@ -36,12 +36,16 @@ Rule = Callable[[ir.Node], Step | None]
 
 @dataclass(frozen=True)
 class Pattern:
-    """`since`: the opset that has the operator as it is meant here; None where ONNX has none."""
+    """`since`: the opset that has the operator as it is meant here; None where ONNX has none, or files are left alone.
+
+    `opens`: what it makes is there for other patterns to see.
+    """
 
     name: str
     roots: frozenset[str]
     since: int | None
     rule: Rule
+    opens: bool = False
 
     @property
     def form(self) -> str:
@@ -51,13 +55,13 @@ class Pattern:
 PATTERNS: dict[str, Pattern] = {}
 
 
-def pattern(name: str, *, roots: Iterable[str], since: int | None) -> Callable[[Rule], Rule]:
+def pattern(name: str, *, roots: Iterable[str], since: int | None, opens: bool = False) -> Callable[[Rule], Rule]:
     """Register the decorated rule under `name`; it is shown the nodes whose operator is one of `roots`."""
 
     def register(rule: Rule) -> Rule:
         if name in PATTERNS:
             raise ValueError(f"a pattern '{name}' is already registered")
-        PATTERNS[name] = Pattern(name, frozenset(roots), since, rule)
+        PATTERNS[name] = Pattern(name, frozenset(roots), since, rule, opens)
         return rule
 
     return register
