@@ -86,7 +86,7 @@ def layers_of(name: str) -> list[str]:
     """Names of the weights, and of the additions that are left, in what a trap's graph becomes."""
     from tests.importers import traps
 
-    model = onnx_to_keras.build(next(trap.case().model for trap in traps.graphs() if trap.name == name))
+    model = onnx_to_keras.build(next(trap.case().model for trap in traps.graphs.graphs() if trap.name == name))
     additions = [type(operation).__name__ for operation in model.operations if type(operation).__name__ == "Add"]
     assert all(weight.trainable for weight in model.weights)
     return [weight.path for weight in model.weights] + additions

@@ -1,0 +1,140 @@
+"""What only moves elements about."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.importers.traps.trap import I, Trap, batches, f
+
+
+def moves() -> list[Trap]:
+    pad = {"x": f(2, 3, 4)}
+    return [
+        Trap(
+            "pad_2_value",
+            "Pad",
+            batches(3),
+            {"pads": [0, 1, 0, 2], "value": 1.5},
+            opset=10,
+            wanted=[[np.pad(x["x"], [(0, 0), (1, 2)], constant_values=1.5)] for x in batches(3)],
+        ),
+        Trap(
+            "pad_2_value_negative",
+            "Pad",
+            batches(4),
+            {"pads": [0, -1, 0, 2], "value": 1.5},
+            opset=10,
+            wanted=[[np.pad(x["x"][:, 1:], [(0, 0), (0, 2)], constant_values=1.5)] for x in batches(4)],
+        ),
+        Trap("pad_int_default", "Pad", {"x": I([[1, 2]])}, weights={"p": I([0, 1, 0, 1])}),
+        Trap(
+            "pad_negative",
+            "Pad",
+            pad,
+            weights={"p": I([0, -1, 1, 0, 0, -1])},
+            wanted=[[np.pad(f(2, 3, 4)[:, 1:, :3], [(0, 0), (0, 0), (1, 0)])]],
+        ),
+        Trap(
+            "pad_axes_negative",
+            "Pad",
+            pad,
+            inputs=("x", "p", "", "axes"),
+            weights={"p": I([1, 2]), "axes": I([-1])},
+            opset=18,
+        ),
+        Trap("pad_reflect", "Pad", pad, {"mode": "reflect"}, {"p": I([0, 0, 2, 0, 1, 3])}),
+        Trap(
+            "pad_reflect_twice_around",
+            "Pad",
+            {"x": f(1, 3)},
+            {"mode": "reflect"},
+            {"p": I([0, 0, 0, 5])},
+            wanted=[[f(1, 3)[:, [0, 1, 2, 1, 0, 1, 2, 1]]]],
+        ),
+        Trap("pad_wrap", "Pad", {"x": f(2, 4)}, {"mode": "wrap"}, {"p": I([0, 2, 0, 3])}, opset=19),
+        Trap("pad_wrap_beyond", "Pad", {"x": f(1, 2)}, {"mode": "wrap"}, {"p": I([0, 3, 0, 4])}, opset=19),
+        Trap(
+            "pad_edge_cut",
+            "Pad",
+            {"x": f(2, 4)},
+            {"mode": "edge"},
+            {"p": I([0, -1, 0, 2])},
+            wanted=[[np.pad(f(2, 4)[:, 1:], [(0, 0), (0, 2)], "edge")]],
+        ),
+        Trap(
+            "slice_backwards",
+            "Slice",
+            batches(5),
+            weights={"s": I([-1]), "e": I([-(2**31)]), "a": I([1]), "t": I([-2])},
+        ),
+        Trap("slice_negative_batch", "Slice", batches(5), weights={"s": I([-1]), "e": I([2**31 - 1]), "a": I([0])}),
+        Trap(
+            "slice_batch_backwards",
+            "Slice",
+            batches(5),
+            weights={"s": I([2**63 - 1]), "e": I([-(2**63)]), "a": I([0]), "t": I([-1])},
+        ),
+        Trap(
+            "slice_batch_backwards_part",
+            "Slice",
+            [{"x": f(4, 2)}, {"x": f(5, 2)}],
+            weights={"s": I([-1]), "e": I([-9]), "a": I([0]), "t": I([-2])},
+        ),
+        Trap("slice_clamped", "Slice", batches(5), weights={"s": I([-9]), "e": I([99]), "a": I([-1])}),
+        Trap("slice_empty", "Slice", {"x": f(2, 5)}, weights={"s": I([4]), "e": I([2]), "a": I([1])}),
+        Trap("gather_negative", "Gather", batches(5), {"axis": 1}, {"i": I([[-1, 0], [2, -5]])}),
+        Trap("gather_negative_batch", "Gather", batches(5), {"axis": 0}, {"i": I([-1, 0])}),
+        Trap("gather_scalar", "Gather", batches(5), {"axis": -1}, {"i": I(-2)}),
+        Trap(
+            "gather_elements_negative",
+            "GatherElements",
+            {"x": f(3, 3)},
+            {"axis": -1},
+            {"i": I([[-1, 0, 0], [1, -3, 2], [2, -2, 1]])},
+        ),
+        Trap(
+            "gather_elements_batch",
+            "GatherElements",
+            [{"x": f(2, 4), "i": I([[-1], [2]])}, {"x": f(3, 4), "i": I([[-1], [2], [0]])}],
+            {"axis": 1},
+        ),
+        Trap("gather_nd_negative", "GatherND", {"x": f(2, 3, 2)}, weights={"i": I([[-1, 0], [0, -2]])}),
+        Trap("scatter_nd_negative", "ScatterND", {"x": f(4, 2)}, weights={"i": I([[-1], [0]]), "u": f(2, 2, start=20)}),
+        Trap(
+            "scatter_nd_add_twice",
+            "ScatterND",
+            {"x": f(4)},
+            {"reduction": "add"},
+            {"i": I([[1], [1]]), "u": np.float32([1, 2])},
+        ),
+        Trap("split_uneven", "Split", batches(7), {"axis": -1, "num_outputs": 3}, opset=18, outputs=("a", "b", "y")),
+        Trap("split_sizes", "Split", batches(7), {"axis": 1}, {"s": I([2, 4, 1])}, outputs=("a", "b", "y")),
+        Trap("reshape_zero_and_minus", "Reshape", batches(3, 4), weights={"s": I([0, -1])}),
+        Trap("reshape_allowzero", "Reshape", {"x": f(0, 3)}, {"allowzero": 1}, {"s": I([3, 0])}),
+        Trap("flatten_negative", "Flatten", {"x": f(2, 3, 4)}, {"axis": -1}),
+        Trap("flatten_0", "Flatten", {"x": f(2, 3)}, {"axis": 0}),
+        Trap("squeeze_axes", "Squeeze", [{"x": f(2, 1, 3)}, {"x": f(3, 1, 3)}], weights={"a": I([-2])}),
+        Trap("squeeze_all", "Squeeze", {"x": f(1, 3, 1)}),
+        Trap("unsqueeze_negative", "Unsqueeze", batches(3), weights={"a": I([-1, 1])}),
+        Trap("transpose_default", "Transpose", batches(3, 4)),
+        Trap("concat_negative", "Concat", {"x": f(2, 3), "z": f(2, 1)}, {"axis": -1}),
+        Trap("expand_both_ways", "Expand", {"x": f(3, 1)}, weights={"s": I([2, 1, 4])}),
+        Trap("tile_batch", "Tile", batches(3), weights={"r": I([1, 2])}),
+        Trap("nonzero", "NonZero", {"x": I([[1, 0], [1, 1]])}),
+        Trap("trilu_negative_k", "Trilu", batches(3, 3), {"upper": 0}, {"k": I(-1)}),
+        Trap(
+            "onehot_negative_axis", "OneHot", {"x": I([0, -1, 5])}, {"axis": 0}, {"d": I(3), "v": np.float32([-1, 2])}
+        ),
+        Trap("depth_to_space_crd", "DepthToSpace", batches(8, 2, 3), {"blocksize": 2, "mode": "CRD"}),
+        Trap("depth_to_space_dcr", "DepthToSpace", batches(8, 2, 3), {"blocksize": 2}),
+        Trap("space_to_depth", "SpaceToDepth", batches(2, 4, 6), {"blocksize": 2}),
+        Trap("eye_k", "EyeLike", {"x": f(3, 4)}, {"k": -1}),
+        Trap("shape_slice", "Shape", batches(3, 4), {"start": -2}),
+        Trap("reverse_sequence", "ReverseSequence", {"x": f(4, 2)}, weights={"n": I([1, 3])}),
+        Trap("compress_flat", "Compress", {"x": f(2, 3)}, weights={"c": I([False, True, True])}),
+        Trap("where_broadcast", "Where", {"c": I([[True], [False]]), "x": f(3), "z": f(2, 3)}),
+        Trap("range_floats", "Range", {"x": np.float32(1), "l": np.float32(0), "d": np.float32(-0.3)}),
+        Trap("einsum_diagonal", "Einsum", {"x": f(3, 3)}, {"equation": "ii->i"}),
+        Trap("einsum_implicit", "Einsum", {"x": f(2, 3), "z": f(3, 2)}, {"equation": "ij, jk"}),
+        Trap("einsum_ellipsis", "Einsum", {"x": f(2, 3, 4), "z": f(2, 4, 2)}, {"equation": "...ij,...jk->...ik"}),
+    ]
