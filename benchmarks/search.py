@@ -57,20 +57,27 @@ def main() -> int:
     given = parser.parse_args()
     if given.check:
         return int(PAGE.read_text(encoding="utf-8") != search_page.page(json.loads(RESULT.read_text(encoding="utf-8"))))
-    rows = list(measured(given.only, given.seconds))
-    known = json.loads(RESULT.read_text(encoding="utf-8"))["rows"] if given.only and RESULT.is_file() else []
-    new = {_key(row) for row in rows}
+    rows: list[dict[str, Any]] = []
+    for row in measured(given.only, given.seconds):
+        if given.only and RESULT.is_file():
+            rows = json.loads(RESULT.read_text(encoding="utf-8"))["rows"]
+        rows = sorted([known for known in rows if _key(known) != _key(row)] + [row], key=_key)
+        _save(rows, given.seconds)
+    return 0
+
+
+def _save(rows: list[dict[str, Any]], seconds: float) -> None:
+    """After every file, so that a run that is cut off has not been in vain."""
     record = {
         "schema": 1,
-        "command": f"python benchmarks/search.py --seconds {given.seconds:g}",
-        "seconds": given.seconds,
+        "command": f"python benchmarks/search.py --seconds {seconds:g}",
+        "seconds": seconds,
         "count": COUNT,
         "machine": machine(),
-        "rows": sorted([row for row in known if _key(row) not in new] + rows, key=_key),
+        "rows": rows,
     }
     RESULT.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     PAGE.write_text(search_page.page(record), encoding="utf-8")
-    return 0
 
 
 def _key(row: dict[str, Any]) -> tuple[str, ...]:
@@ -110,9 +117,9 @@ def _case(pool: Any, folder: Path, group: str, model: str, fault: str, seconds: 
     source = open_source(pool, right)
     subject = verifier.subject_of(source, right, _data(folder, model), settings)
     wrong = open_source(pool, _resolved(model, fault if group == "planted" else f"{fault}_right"))
-    paths = list(_written(pool, wrong, folder))
+    paths = dict(_written(pool, wrong, folder))
     wrong.close()
-    for form, path in zip(FORMATS, paths, strict=True):
+    for form, path in paths.items():
         row: dict[str, Any] = {"group": group, "model": model, "fault": fault, "format": form}
         row |= {"words": planted.FAULTS[fault].words, "random": None, "search": None}
         plan = verifier.compare_files(pool, subject, [path], settings).rows[0]
@@ -149,25 +156,29 @@ def _data(folder: Path, model: str) -> Path | None:
     return folder / "words.npz"
 
 
-def _written(pool: Any, side: Any, folder: Path) -> Iterator[Path]:
-    """The model as TorchScript, and that as ONNX, so that branches in code stay branches."""
+def _written(pool: Any, side: Any, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The model as TorchScript, and that as ONNX, so that branches in code stay branches; what the exporter cannot
+    write is said and left out.
+    """
     from exporters.options import ExportOptions
     from exporters.sources import source as sources
     from tests.verification import liars
     from toolkit.files import digest
     from toolkit.verification.sides import open_source
 
-    def write(opened: Any, to: str, strategy: str) -> Path:
+    def write(opened: Any, to: str, strategy: str) -> Iterator[tuple[str, Path]]:
         path = folder / FORMATS[to]
         params = {"handle": opened.handle, "to": to, "strategy": strategy, "path": str(path)}
         done = opened.worker.call("exporters.tasks:write", {**params, "options": ExportOptions().to_json()})
-        assert done["written"], done["why"]
-        return path
+        if done["written"]:
+            yield to, path
+        else:
+            print(f"not written as {to}: {done['why']}", file=sys.stderr)
 
-    script = write(side, "torchscript", liars.TRACE)
-    yield script
+    yield from write(side, "torchscript", liars.TRACE)
+    script = folder / FORMATS["torchscript"]
     opened = open_source(pool, sources.resolve(script, trust=[digest(script)]))
-    yield write(opened, "onnx", "torch.onnx (TorchScript-based)")
+    yield from write(opened, "onnx", "torch.onnx (TorchScript-based)")
     opened.close()
 
 
@@ -208,7 +219,7 @@ def _random(pool: Any, subject: Any, path: Path, seconds: float) -> dict[str, An
 
 
 def _ordinary(known: Any, generator: Any) -> dict[str, Any]:
-    """Standard normal numbers, and whole ones over the data's range."""
+    """Standard normal numbers, and whole ones over the range that the source takes."""
     row = {}
     for name, array in known.seeds[0].items():
         if array.dtype.kind == "f":

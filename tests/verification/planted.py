@@ -207,13 +207,6 @@ class Clamped(nn.Module):
         return x.clamp(-self.limit, self.limit)
 
 
-class Flushed(nn.Module):
-    """Denormal numbers taken for zero."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x.abs() < 1.1754944e-38, torch.zeros_like(x), x)
-
-
 class Tail(nn.Module):
     """A leaky slope that is another one far out."""
 
@@ -266,10 +259,15 @@ class Rounding(nn.Module):
 
 
 class Tiny(nn.Module):
-    """Looks at the input through a very strong glass; a denormal one is seen."""
+    """Looks at the input through a very strong glass; a denormal one is seen, or taken for zero."""
+
+    def __init__(self, flush: bool = False) -> None:
+        super().__init__()
+        self.least = 1.1754944e-38 if flush else 0.0
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return y + torch.tanh(x.flatten(1)[:, 2:3] * 1e38)
+        f = x.flatten(1)[:, 2:3]
+        return y + torch.tanh(torch.where(f.abs() < self.least, torch.zeros_like(f), f) * 1e38)
 
 
 class Calendar(nn.Module):
@@ -326,7 +324,7 @@ FAULTS: dict[str, Fault] = {
     "whole": Fault("wrong where an element is a whole number", WholeNumbers),
     "empty_end": Fault("wrong where the last four elements are 0", LastStepEmpty),
     "negative_zero": Fault("wrong for -0.0 in one place", NegativeZero),
-    "flush": Fault("denormal inputs flushed to 0", Tiny, Flushed, source="tiny"),
+    "flush": Fault("denormal inputs flushed to 0", lambda: Tiny(flush=True), source="tiny"),
     "flip": Fault("the two best classes exchanged near a tie", FlipNearTie),
     "table": Fault("one wrong entry in a table of 64", lambda: Table(2), source="table"),
     "rounding": Fault("halves rounded up, not to even", lambda: Rounding(up=True), source="rounding"),
