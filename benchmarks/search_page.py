@@ -60,8 +60,8 @@ within {median:.1f} s, and the slowest after {slowest:.1f} s.
 A branch is reached by its graph only where the file has an ONNX form that PyTorch rebuilds; loops are not looked into,
 and a margin without a slope (a hash, a remainder) is climbed by trial alone. Sizes end at {largest}, magnitudes at
 1e8, beyond which overflow decides. What differs on the jumps of the source alone (halves rounded up, not to even; the
-order of ties) cannot be told from rounding: the notes count it, and it is no FAIL. A fault in one point of hidden results that no constant of the graph names is found
-by luck.
+order of ties) cannot be told from rounding: the notes count it, and it is no FAIL. A fault in one point of hidden
+results that no constant of the graph names is found by luck.
 """
 
 _LARGEST = 513
