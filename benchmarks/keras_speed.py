@@ -1,11 +1,11 @@
 """Keras' applications as TorchScript against the native PyTorch model of the same architecture, scripted.
 
-python benchmarks/keras_turns.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
+python benchmarks/keras_speed.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
 
 The application goes from Keras over ONNX to TorchScript in a process of its own, as `toolkit export` does it. The
 native model is torchvision's or timm's, with random weights: arithmetic of the same sizes, so that times compare and
 outputs do not (R of the applications is in docs/applications.md). Then both files run in turns, as in
-torchscript_turns.py. Writes benchmarks/results/keras_turns.json and docs/keras-turns.md.
+torchscript_speed.py. Writes benchmarks/results/keras_speed.json and docs/keras-speed.md.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-RESULTS = ROOT / "benchmarks" / "results" / "keras_turns.json"
-PAGE = ROOT / "docs" / "keras-turns.md"
+RESULTS = ROOT / "benchmarks" / "results" / "keras_speed.json"
+PAGE = ROOT / "docs" / "keras-speed.md"
 # Application -> the side of its images, and where the native model is. NASNetMobile has none: timm's NASNet is another
 # size of the family.
 MODELS: dict[str, tuple[int, str]] = {
@@ -117,7 +117,7 @@ def measured(name: str, seconds: float) -> dict[str, Any]:
 
 def page(data: dict[str, Any]) -> str:
     """The whole page, from the results file alone."""
-    note = "<!-- written by benchmarks/keras_turns.py: do not edit -->"
+    note = "<!-- written by benchmarks/keras_speed.py: do not edit -->"
     parts = ["# Keras applications as TorchScript: how fast", note, INTRODUCTION]
     for threads, rows in sorted(data["threads"].items()):
         mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
