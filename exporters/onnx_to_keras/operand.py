@@ -36,6 +36,7 @@ class Scope:
         Without '/', which HDF5 would take for a folder, and with nothing that TensorFlow refuses in a name scope.
         """
         base = re.sub(r"[^A-Za-z0-9_.>-]+", ".", wanted).strip(".") or "layer"
+        base = base if base[0].isalnum() else f"layer{base}"  # a scope may not begin with anything else
         name, count = base, 1
         while name in self.taken:
             count += 1

@@ -133,6 +133,21 @@ def test_constants_are_lifted_integers_folded_and_identities_removed() -> None:
     assert value.numpy().tolist() == [2]
 
 
+def test_elements_gathered_along_a_row_are_folded_right() -> None:
+    """As BERT's token types: one row, and indices of more columns than the data has rows."""
+    model = model_of([
+        helper.make_node("GatherElements", ["kinds", "places"], ["picked"], axis=1),
+        helper.make_node("Cast", ["picked"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x", "numbers"], ["y"]),
+    ])  # fmt: skip
+    for name, values in (("kinds", [[7, 8, 9, 10, 11, 12]]), ("places", [[0, 2, -1, 3]])):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values), name))
+    cleaned = clean(read(model))
+    value = cleaned.graph.initializers["picked"].const_value
+    assert value is not None
+    assert value.numpy().tolist() == [[7, 9, 12, 10]]
+
+
 def test_arithmetic_on_weights_is_not_folded() -> None:
     model = model_of([helper.make_node("Mul", ["w", "w"], ["square"]), helper.make_node("Add", ["x", "square"], ["y"])])
     model.graph.initializer.append(numpy_helper.from_array(np.full(4, 0.1, np.float32), "w"))
