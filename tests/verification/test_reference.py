@@ -135,13 +135,13 @@ def test_a_file_without_names_that_returns_too_little_fails(dense_bench, tmp_pat
 def test_a_file_that_changes_while_it_is_verified_does_not_pass(dense_bench, right_onnx, monkeypatch):
     path = dense_bench.folder / "moving.onnx"
     shutil.copy(right_onnx("dense"), path)
-    run = verifier.rows.compare.describe
+    run = compare.describe
 
     def touching(*args, **named):
         path.write_bytes(path.read_bytes() + b"\x00" * 0 + b"\x22\x00")
         return run(*args, **named)
 
-    monkeypatch.setattr(verifier.rows.compare, "describe", touching)
+    monkeypatch.setattr(compare, "describe", touching)
     row = dense_bench.verdict(path)
     assert (row.verdict, row.reason) == (Verdict.ERROR, "the file changed while it was verified")
 
