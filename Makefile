@@ -63,8 +63,8 @@ fuzz-onnx: $(READY)  ## thousands of damaged ONNX models: refused with a message
 	$(BIN)/python benchmarks/fuzz_onnx.py
 
 bench-torchscript: .venv-native/.ready  ## TorchScript against native PyTorch -> docs/torchscript-speed.md, docs/keras-speed.md
-	for threads in 1 2; do for bench in torchscript keras; do \
-	.venv-native/bin/python benchmarks/$${bench}_speed.py --threads $$threads || exit 1; done; done
+	for threads in 1 2; do .venv-native/bin/python benchmarks/torchscript_speed.py --threads $$threads || exit 1; done
+	.venv-native/bin/python benchmarks/keras_speed.py --threads 1 2
 
 bench-savedmodel: $(READY)  ## SavedModel from ONNX against what Keras exports itself -> docs/savedmodel-speed.md
 	for threads in 1 2; do $(BIN)/python benchmarks/savedmodel_speed.py --threads $$threads || exit 1; done

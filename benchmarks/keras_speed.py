@@ -1,6 +1,6 @@
 """Keras' applications as TorchScript against the native PyTorch model of the same architecture, scripted.
 
-python benchmarks/keras_speed.py [--threads N] [--seconds S] [MODEL ...]     (a part of `make bench-torchscript`)
+python benchmarks/keras_speed.py [MODEL ...] [--threads N ...] [--seconds S]     (a part of `make bench-torchscript`)
 
 The application goes from Keras over ONNX to TorchScript in a process of its own, as `toolkit export` does it. The
 native model is torchvision's or timm's, with random weights: arithmetic of the same sizes, so that times compare and
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -95,24 +97,34 @@ def write(name: str, path: Path) -> None:
         to_torchscript.from_onnx(onnx, path, runner.signature, runner.contract, ExportOptions())
 
 
-def measured(name: str, seconds: float) -> dict[str, Any]:
+def measured(name: str, seconds: float, counts: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Number of threads -> the row of one application, of which one file is made for all."""
     import torch
 
     from benchmarks import turns
 
     side = MODELS[name][0]
+    rows = {}
     with tempfile.TemporaryDirectory() as text, torch.inference_mode():
         folder = Path(text)
         command = [sys.executable, str(Path(__file__)), "--write", name, str(folder / "ours.pt")]
         subprocess.run(command, check=True, capture_output=True, text=True)
         torch.jit.save(torch.jit.script(native(name)), folder / "native.pt")
-        files = {each: torch.jit.load(folder / f"{each}.pt").eval() for each in ("native", "ours")}
         last = torch.randn(1, side, side, 3, generator=torch.Generator().manual_seed(1))
         first = last.permute(0, 3, 1, 2).contiguous()
-        calls = {"native": lambda _: files["native"](first), "ours": lambda _: files["ours"](last)}
-        firsts = {each: turns.first_calls(call, None) for each, call in calls.items()}
-        sides = turns.times(calls["native"], calls["ours"], None, seconds)
-    return turns.compared(*sides) | {"first_calls_s": firsts}
+        for threads in counts:
+            torch.set_num_threads(threads)
+            files = {each: torch.jit.load(folder / f"{each}.pt").eval() for each in ("native", "ours")}
+            given = {"native": first, "ours": last}
+            calls = {each: partial(_call, files[each], given[each]) for each in files}
+            firsts = {each: turns.first_calls(call, None) for each, call in calls.items()}
+            sides = turns.times(calls["native"], calls["ours"], None, seconds)
+            rows[threads] = turns.compared(*sides) | {"first_calls_s": firsts}
+    return rows
+
+
+def _call(module: Any, x: Any, _: Any) -> Any:
+    return module(x)
 
 
 def page(data: dict[str, Any]) -> str:
@@ -136,24 +148,21 @@ def page(data: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("models", nargs="*", default=list(MODELS))
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each model")
     parser.add_argument("--write", nargs=2, metavar=("MODEL", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.write:
         write(given.write[0], Path(given.write[1]))
         return
-    import torch
-
     warnings.simplefilter("ignore")
-    torch.set_num_threads(given.threads)
     data = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"threads": {}}
     data["versions"] = {name: version(name) for name in ("torch", "torchvision", "timm", "keras", "tensorflow")}
-    rows = data["threads"].setdefault(str(given.threads), {})
     for name in given.models:
-        rows[name] = measured(name, given.seconds)
-        print(name, f"ratio {rows[name]['ratio']:.3f}", flush=True)
-        data["threads"][str(given.threads)] = rows = {each: rows[each] for each in MODELS if each in rows}
+        for threads, row in measured(name, given.seconds, given.threads).items():
+            rows = {**data["threads"].get(str(threads), {}), name: row}
+            data["threads"][str(threads)] = {each: rows[each] for each in MODELS if each in rows}
+            print(name, f"{threads} threads: ratio {row['ratio']:.3f}", flush=True)
         RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         PAGE.write_text(page(data), encoding="utf-8")
 

@@ -13,7 +13,7 @@ from tests.verification import liars
 from tests.verification.graphs import GRAPH_LIES
 from toolkit import metadata
 from toolkit.errors import WorkerCrashed
-from toolkit.verification import golden, reference, verifier
+from toolkit.verification import compare, golden, reference, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Batch
 from toolkit.verification.reference import Answers, Doubt
