@@ -50,7 +50,8 @@ def _result(node: ir.Node, opset: int) -> Any:
         return None
     attributes = {name: _plain(attribute) for name, attribute in node.attributes.items()}
     if node.op_type == "GatherElements":
-        return _gather_elements(*inputs, axis=attributes.get("axis", 0))
+        data, indices = inputs
+        return _gather_elements(data, indices, attributes.get("axis", 0))
     kind = load_op("", node.op_type, opset)
     result = kind.eval(*inputs, **attributes)
     result = np.asarray(result[0] if isinstance(result, tuple) else result)
