@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks import turns  # noqa: E402 - the path comes first
 
 RESULTS = ROOT / "benchmarks" / "results" / "keras_speed.json"
 PAGE = ROOT / "docs" / "keras-speed.md"
@@ -101,8 +101,6 @@ def measured(name: str, seconds: float, counts: Sequence[int]) -> dict[int, dict
     """Number of threads -> the row of one application, of which one file is made for all."""
     import torch
 
-    from benchmarks import turns
-
     side = MODELS[name][0]
     rows = {}
     with tempfile.TemporaryDirectory() as text, torch.inference_mode():
@@ -131,18 +129,15 @@ def page(data: dict[str, Any]) -> str:
     """The whole page, from the results file alone."""
     note = "<!-- written by benchmarks/keras_speed.py: do not edit -->"
     parts = ["# Keras applications as TorchScript: how fast", note, INTRODUCTION]
-    for threads, rows in sorted(data["threads"].items()):
-        mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
-        table = [HEAD, RULE]
-        for name, row in rows.items():
-            first = {side: " / ".join(f"{s:.2f}" for s in calls) for side, calls in row["first_calls_s"].items()}
-            table.append(
-                f"| {name} | {MODELS[name][1]} | {row['native_ms']:.1f} | {row['ours_ms']:.1f} | {row['ratio']:.2f} "
-                f"({row['low']:.2f} to {row['high']:.2f}) | {first['native']} | {first['ours']} |"
-            )
-        parts += [f"## Threads: {threads}", f"Geometric mean of the ratios: **{mean:.2f}**.", "\n".join(table)]
-    told = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
-    return "\n\n".join([*parts, f"Versions: {told}."]) + "\n"
+    return turns.page(parts, (HEAD, RULE), data, _line)
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    first = turns.first_words(row)
+    return (
+        f"| {name} | {MODELS[name][1]} | {row['native_ms']:.1f} | {row['ours_ms']:.1f} | {row['ratio']:.2f} "
+        f"({row['low']:.2f} to {row['high']:.2f}) | {first['native']} | {first['ours']} |"
+    )
 
 
 def main() -> None:

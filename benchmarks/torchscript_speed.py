@@ -16,8 +16,6 @@ import contextlib
 import gc
 import io
 import json
-import math
-import statistics
 import sys
 import tempfile
 import time
@@ -31,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402 - the path comes first
 
-from benchmarks import torchvision_schemas  # noqa: E402, F401 - before torchvision
+from benchmarks import torchvision_schemas, turns  # noqa: E402, F401 - the path comes first; schemas before torchvision
 from benchmarks.turns import compared, first_calls, peak, reset_peak, times  # noqa: E402 - see above
 
 RESULTS = ROOT / "benchmarks" / "results" / "torchscript_speed.json"
@@ -125,24 +123,17 @@ def measured(name: str, seconds: float) -> dict[str, Any]:
 
 
 def page(data: dict[str, Any]) -> str:
-    parts = [
-        "# TorchScript from ONNX: how fast",
-        "<!-- written by benchmarks/torchscript_speed.py: do not edit -->",
-        INTRODUCTION,
-    ]
-    for threads, rows in sorted(data["threads"].items()):
-        mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
-        table = [HEAD, RULE]
-        for name, row in rows.items():
-            first = {side: " / ".join(f"{s:.2f}" for s in calls) for side, calls in row["first_calls_s"].items()}
-            table.append(
-                f"| {name} | {row['native_ms']:.1f} | {row['ours_ms']:.1f} | {row['ratio']:.2f} ({row['low']:.2f} to "
-                f"{row['high']:.2f}) | {row['R']:.2f} | {first['native']} | {first['ours']} | "
-                f"{row['convert_cpu_s']:.1f} | {row['convert_memory']:.1f} |"
-            )
-        parts += [f"## Threads: {threads}", f"Geometric mean of the ratios: **{mean:.2f}**.", "\n".join(table)]
-    told = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
-    return "\n\n".join([*parts, f"Versions: {told}."]) + "\n"
+    note = "<!-- written by benchmarks/torchscript_speed.py: do not edit -->"
+    return turns.page(["# TorchScript from ONNX: how fast", note, INTRODUCTION], (HEAD, RULE), data, _line)
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    first = turns.first_words(row)
+    return (
+        f"| {name} | {row['native_ms']:.1f} | {row['ours_ms']:.1f} | {row['ratio']:.2f} ({row['low']:.2f} to "
+        f"{row['high']:.2f}) | {row['R']:.2f} | {first['native']} | {first['ours']} | "
+        f"{row['convert_cpu_s']:.1f} | {row['convert_memory']:.1f} |"
+    )
 
 
 def main() -> None:

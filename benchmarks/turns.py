@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,22 @@ def first_calls(module: Callable[[Any], Any], x: Any) -> list[float]:
         module(x)
         found.append(time.perf_counter() - started)
     return found
+
+
+def page(parts: Sequence[str], head: Sequence[str], data: Mapping[str, Any], line: Callable[[str, Any], str]) -> str:
+    """A page of introduction, a table for each number of threads with its rows' geometric mean, and the versions.
+
+    `head` is the table's two first lines; `line` writes the row of one model.
+    """
+    sections = [*parts]
+    for threads, rows in sorted(data["threads"].items()):
+        mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows.values()))
+        table = [*head, *(line(name, row) for name, row in rows.items())]
+        sections += [f"## Threads: {threads}", f"Geometric mean of the ratios: **{mean:.2f}**.", "\n".join(table)]
+    told = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
+    return "\n\n".join([*sections, f"Versions: {told}."]) + "\n"
+
+
+def first_words(row: Mapping[str, Any]) -> dict[str, str]:
+    """The first calls of both sides, in seconds, as a table shows them."""
+    return {side: " / ".join(f"{s:.2f}" for s in calls) for side, calls in row["first_calls_s"].items()}
