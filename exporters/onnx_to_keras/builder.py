@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from exporters.graph import clean, expand, fold_batchnorm, layout, patterns, rea
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
-from exporters.onnx_to_keras import bias, constants, naming, regrouping, sizes
+from exporters.onnx_to_keras import bias, constants, naming, nesting, regrouping, sizes
 from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
@@ -39,7 +36,6 @@ SHAPES = (SHAPE, SHAPE | None)
 # Spelled-out operators that Keras has as one: all but attention, which it would spell out again.
 RECOGNISED = frozenset(patterns.PATTERNS) - {"ScaledDotProductAttention"}
 NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
-_CALLS_PER_NODE = 8  # a node may be several operations in Keras
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
@@ -65,17 +61,6 @@ def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
     if optimize:
         fold_batchnorm.fold_batchnorm(model)
     return bias.absorb(model)
-
-
-@contextlib.contextmanager
-def _deep_calls(nodes: int) -> Iterator[None]:
-    """Keras walks a graph by a function that calls itself for each operator behind another: as deep as chains are."""
-    usual = sys.getrecursionlimit()
-    sys.setrecursionlimit(usual + _CALLS_PER_NODE * nodes)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(usual)
 
 
 class Builder:
@@ -108,12 +93,7 @@ class Builder:
                 )
             seen.add(id(value))
         naming.rename(outputs, self.scope)
-        name = self.scope.name(source.name or "model")
-        with _deep_calls(len(source)):
-            # one input goes in bare, as one output comes out bare: Keras warns about a list of one
-            return keras.Model(
-                inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs, name=name
-            )
+        return nesting.model(inputs, outputs, self.scope.name(source.name or "model"))
 
     def add_nodes(self, graph: ir.Graph) -> None:
         for node in graph:

@@ -15,6 +15,12 @@ def operation_of(value: KerasTensor) -> Any:
     return value._keras_history.operation  # noqa: SLF001 - Keras has no public way to ask
 
 
+def call_of(value: KerasTensor) -> Any:
+    """The call of a layer or operation that gave `value`: Keras' Node."""
+    operation, index, _ = value._keras_history  # noqa: SLF001 - see above
+    return operation._inbound_nodes[index]  # noqa: SLF001 - see above
+
+
 def rename(outputs: list[KerasTensor], scope: Scope) -> None:
     """Give the operations whose automatic names are those of layers or inputs from the source other ones."""
     seen: set[int] = set()

@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from exporters import onnx_to_keras, to_hdf5, to_keras
-from exporters.onnx_to_keras import hdf5
+from exporters.onnx_to_keras import hdf5, nesting
 from exporters.options import ExportOptions
 from exporters.sources import keras_model, source
 
@@ -179,6 +179,48 @@ def constants() -> Row:
     return {"theirs": theirs, "ours": in_all_forms(model, {"x": f(2, 64, 500)})}
 
 
+def depth() -> Row:
+    """Keras walks a graph by calls within calls: a chain of a thousand operations is more than Python allows."""
+    start = value = keras.Input((4,))
+    for _ in range(1_100):
+        value = keras.ops.relu(value)
+    try:
+        keras.Model(start, value)
+        theirs = False
+    except RecursionError:
+        theirs = True
+    chain = [helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(1_299)]
+    ends = helper.make_node("Neg", ["v1299"], ["y"])
+    x = f(2, 4)
+    long = in_all_forms(onnx_model([*chain, ends], {"x": x}, {}, 2), {"x": x})
+    return {"theirs": theirs, "ours": long if long != "ok" else _in_small_parts()}
+
+
+def _in_small_parts() -> str:
+    """Values that cross from one part into several later ones, weights and sizes among them, and inputs used late."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Softmax", ["b"], ["c"]),
+        helper.make_node("Mul", ["c", "scale"], ["d"]),
+        helper.make_node("Shape", ["z"], ["size"]),
+        helper.make_node("Expand", ["one", "size"], ["e"]),
+        helper.make_node("Add", ["d", "e"], ["f"]),
+        helper.make_node("Mul", ["f", "scale"], ["g"]),
+        helper.make_node("Sub", ["g", "a"], ["h"]),
+        helper.make_node("Concat", ["h", "z", "b"], ["y"], axis=1),
+    ]
+    feeds = {"x": f(3, 4), "z": f(3, 5)}
+    model = onnx_model(nodes, feeds, {"w": f(4, 5), "scale": f(1, 5), "one": f(1, 1)}, 2)
+    usual = nesting.DEEPEST
+    for nesting.DEEPEST in (1, 2, 3, 5):
+        found = in_all_forms(model, feeds)
+        if found != "ok":
+            return f"in parts of {nesting.DEEPEST}: {found}"
+    nesting.DEEPEST = usual
+    return "ok"
+
+
 def _sizes(path: Path) -> tuple[int, int, int]:
     """Characters of the configuration, bytes of the file, bytes of its datasets."""
     found: list[int] = []
@@ -234,6 +276,7 @@ TRAPS: dict[str, Callable[[], Row]] = {
     "slashes in names": slashes,
     "compiled models": compiled_file,
     "constants as text": constants,
+    "depth": depth,
     "weights": weights,
 }
 
