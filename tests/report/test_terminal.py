@@ -6,6 +6,7 @@ from rich.console import Console
 
 from toolkit.report import terminal
 from toolkit.verification.report import Row, Verdict
+from toolkit.verification.searched import Searched
 
 
 def printed(width, show, *reports, **options):
@@ -87,6 +88,20 @@ def test_without_latency_there_is_no_column_of_dashes(untimed):
 2 passed, 1 failed, 1 not run -> exit 1     worst input: out/worst.npz
 """,
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, "searched 4.0 s for a worse input: 1,250 tried (random 1,200, gradient 50), nothing found"),
+        ("gradient after 1.2 s", "found by gradient after 1.2 s"),
+    ],
+)
+def test_a_search_is_told_whatever_it_found(passing, found, says):
+    searched = Searched(4.0, 4.0, 1250, {"random": 1200, "gradient": 50}, found=found)
+    rows = tuple(replace(row, search=searched) for row in passing.rows)
+    lines = printed(120, terminal.render, replace(passing, rows=rows)).splitlines()
+    assert len([line for line in lines if says in line]) == len(rows)
 
 
 def test_two_files_of_one_format_are_told_apart_by_their_paths(passing):

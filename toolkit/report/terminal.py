@@ -123,7 +123,8 @@ def _row_lines(row: Row, layout: _Layout, width: int, *, path: str) -> list[Line
     moved = [f"{column.title} {_cell(column, row)}" for column in layout.moved if _cell(column, row) != "-"]
     under = [path, *moved] if path else moved
     pieces = [f"{piece}," for piece in under[:-1]] + under[-1:]
-    return lines + wrapped(pieces, width, DIM, indent=_UNDER)
+    searched = row.search.words.split() if row.search is not None else []
+    return lines + wrapped(pieces, width, DIM, indent=_UNDER) + wrapped(searched, width, DIM, indent=_UNDER)
 
 
 def _with_reason(line: Line, reason: str, width: int) -> list[Line]:
