@@ -73,6 +73,7 @@ class Builder:
         self.values: dict[ir.Value, Any] = {}
         self.orders: dict[ir.Value, Order] = {}  # of values held in another order than ONNX's
         self.turned: dict[tuple[ir.Value, Order], KerasTensor] = {}
+        self.uses: dict[ir.Value, int] = {}  # how many more nodes use a constant
 
     def build(self) -> keras.Model:
         source = self.model.graph
@@ -102,6 +103,15 @@ class Builder:
             except ToolkitError as error:
                 within = graph is not self.model.graph  # then the node around it is named as well
                 raise (error if within else error.at(f"{self.where}, node '{_title(node)}'")) from error
+            self._let_go(node)
+
+    def _let_go(self, node: ir.Node) -> None:
+        """Forget the weights that `node` was the last to use: their arrays would stay in memory beside the layers'."""
+        for value in node.inputs:
+            if value is not None and isinstance(self.values.get(value), Constant):
+                self.uses[value] = self.uses.get(value, len(value.uses())) - 1
+                if not self.uses[value] and value.const_value is not None:
+                    del self.values[value]
 
     def plain(self, value: ir.Value) -> Any:
         """What was computed for `value`, in ONNX's order."""

@@ -34,9 +34,9 @@ def gemm(
         and (C is None or isinstance(C, Constant))
         and alpha == beta == 1.0
     ):
-        kernel = B.array.T if transB else B.array
-        if C is None or C.shape in ((kernel.shape[1],), (1, kernel.shape[1])):
-            return dense(left, B, kernel, None if C is None else C.array.reshape(-1))
+        width = B.shape[0 if transB else 1]
+        if C is None or C.shape in ((width,), (1, width)):
+            return dense(left, _kernel(B, transB), None if C is None else C.array.reshape(-1))
     product = matmul(left, ops.transpose(tensor(B)) if transB else tensor(B))
     product = product if alpha == 1.0 else ops.multiply(product, alpha)
     if C is None:
@@ -65,7 +65,7 @@ def matmul(A: Operand, B: Operand, bias: Constant | None = None) -> KerasTensor:
     if isinstance(B, Constant) and B.array.ndim == 2 and len(A.shape) >= 2 and "float" in B.dtype:
         left = _of_width(tensor(A), B.shape[0])
         if left.shape[-1] is not None:
-            return dense(left, B, B.array, None if bias is None else bias.array)
+            return dense(left, B, None if bias is None else bias.array)
         product = ops.matmul(left, B.tensor)
         return product if bias is None else add(product, bias)
     if "float" not in A.dtype:
@@ -88,30 +88,23 @@ def _of_width(x: KerasTensor, width: int) -> KerasTensor:
 @KERAS.op("Linear", since=1, domain=FUSED)
 def linear(x: KerasTensor, weight: Constant, bias: Constant, transB: int = 0) -> KerasTensor:
     """A product with a matrix of weights over the last axis, and a bias: a Dense layer."""
-    return matmul(x, weight.with_array(weight.array.T) if transB else weight, bias)
+    return matmul(x, _kernel(weight, transB), bias)
 
 
-def dense(x: KerasTensor, weight: Constant, kernel: Any, bias: Any) -> KerasTensor:
+def _kernel(weight: Constant, transposed: int) -> Constant:
+    if not transposed:
+        return weight
+    weight.turn()
+    return weight.with_array(weight.array.T)
+
+
+def dense(x: KerasTensor, kernel: Constant, bias: Any) -> KerasTensor:
     """A Dense layer named after its weight: `fc1.weight` becomes layer `fc1`."""
-    scope = weight.scope
-    name = scope.name(re.sub(r"[./](weight|kernel)$", "", weight.name))
-    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, dtype=weight.dtype, name=name)
-    weights = [contiguous(kernel)] + ([] if bias is None else [bias])
+    scope = kernel.scope
+    name = scope.name(re.sub(r"[./](weight|kernel)$", "", kernel.name))
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, dtype=kernel.dtype, name=name)
+    weights = [np.ascontiguousarray(kernel.array)] + ([] if bias is None else [bias])
     return scope.apply(layer, x, weights)
-
-
-_BLOCK = 256  # rows and columns
-
-
-def contiguous(matrix: Any) -> Any:
-    """`matrix` in memory by rows: block by block, since a large transposed one is read across all of it otherwise."""
-    if matrix.flags.c_contiguous or matrix.size < _BLOCK**2:
-        return np.ascontiguousarray(matrix)
-    result = np.empty(matrix.shape, matrix.dtype)
-    for i in range(0, matrix.shape[0], _BLOCK):
-        for j in range(0, matrix.shape[1], _BLOCK):
-            result[i : i + _BLOCK, j : j + _BLOCK] = matrix[i : i + _BLOCK, j : j + _BLOCK]
-    return result
 
 
 @KERAS.op("Det", since=11)

@@ -94,6 +94,20 @@ def born_with(layer: Any, weights: list[Any]) -> Iterator[None]:
         raise ValueError(f"layer '{layer.name}' has {len(weights) - len(waiting)} weights, not {len(weights)}")
 
 
+_BLOCK = 256  # rows and columns
+
+
+def contiguous(matrix: Any) -> Any:
+    """`matrix` in memory by rows: block by block, since a large transposed one is read across all of it otherwise."""
+    if matrix.flags.c_contiguous or matrix.size < _BLOCK**2:
+        return np.ascontiguousarray(matrix)
+    result = np.empty(matrix.shape, matrix.dtype)
+    for i in range(0, matrix.shape[0], _BLOCK):
+        for j in range(0, matrix.shape[1], _BLOCK):
+            result[i : i + _BLOCK, j : j + _BLOCK] = matrix[i : i + _BLOCK, j : j + _BLOCK]
+    return result
+
+
 @dataclass(frozen=True, eq=False)
 class Constant:
     """An initializer: operator functions put it into a layer of their own, or use `tensor`."""
@@ -106,6 +120,10 @@ class Constant:
     def with_array(self, array: Any) -> Constant:
         """A part of the same constant, or the same one rearranged."""
         return replace(self, array=array)
+
+    def turn(self) -> None:
+        """Hold a matrix by columns, of which the transpose is by rows. Of a large one there is no second copy then."""
+        object.__setattr__(self, "array", contiguous(self.array.T).T)
 
     @property
     def shape(self) -> tuple[int, ...]:
