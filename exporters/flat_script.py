@@ -31,7 +31,8 @@ def flatten(module: Any, signature: Signature) -> Any:
     wrapper.define(_code(signature))
     graph = wrapper.graph
     # Only inlined does a dict meet the reading of its keys, and then PyTorch does away with both: ONNX has no dicts.
-    for name in ("inline", "peephole", "dce"):
+    # What the exporter knows as one operator, such as interpolate, is made one before it is inlined too.
+    for name in ("onnx_function_substitution", "inline", "peephole", "dce"):
         getattr(torch._C, f"_jit_pass_{name}")(graph)  # noqa: SLF001 - where PyTorch keeps its passes
     return wrapper
 

@@ -103,9 +103,10 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
     import onnx_ir as ir
     import torch
 
-    from exporters import flat_script, torch_ranks
+    from exporters import flat_script, torch_attention, torch_ranks, torch_resize
 
-    torch_ranks.register()
+    for operators in (torch_attention, torch_ranks, torch_resize):
+        operators.register()
     args, kwargs = _example(model)
     signature, module = model.signature, module or model.module
     inputs, outputs = list(signature.input_names), list(signature.output_names)

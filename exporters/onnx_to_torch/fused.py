@@ -21,42 +21,48 @@ def scaled_dot_product_attention(
     scale: float = 1.0,
     empty_rows: str = "nan",
     mask_fits: int = 0,
+    groups: int = 1,
 ) -> Tensor:
     """Attention in three or four dimensions; a mask is added, or, if boolean, True where a query may look.
 
     Args:
         query: (..., queries, features).
         key: (..., keys, features).
-        value: (..., keys, values).
+        value: (..., keys, values); keys' and values' heads are on the second of four axes.
         mask: broadcast to (..., queries, keys).
         scale: factor of the products.
         empty_rows: what a query that may look at nothing gets: "nan", "zero", or "mean" of all values.
         mask_fits: 1 where the mask is known not to make the scores larger.
+        groups: how many heads of the query share one of the keys and values.
     """
+    if groups > 1 and query.shape[1] != groups * key.shape[1]:  # one head of the query stands for all
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        groups = 1
     if mask is None:
-        return _attend(query, key, value, None, scale)
+        return _attend(query, key, value, None, scale, groups)
     if mask.dim() < 2:  # a scalar, such as a bias of every score: PyTorch wants two dimensions at least
         mask = mask.reshape([1] * (2 - mask.dim()) + list(mask.shape))
     if mask_fits == 0 and not _fits(mask, query, key):
-        return _spelled_out(query, key, value, mask, scale, empty_rows)
+        return _spelled_out(query, key, value, mask, scale, empty_rows, groups)
     if mask.dtype != torch.bool:
         if empty_rows == "nan":
             # PyTorch gives 0 where a whole row is -inf; the softmax of such a row is NaN.
             mask = mask.masked_fill((mask == -math.inf).all(-1, keepdim=True), math.nan)
-        return _attend(query, key, value, mask, scale)
+        return _attend(query, key, value, mask, scale, groups)
     if empty_rows == "zero":
-        return _attend(query, key, value, mask, scale)
+        return _attend(query, key, value, mask, scale, groups)
     if empty_rows == "mean" and query.dtype not in (torch.float32, torch.float64):
-        return _spelled_out(query, key, value, mask, scale, empty_rows)
+        return _spelled_out(query, key, value, mask, scale, empty_rows, groups)
     added = torch.zeros_like(mask, dtype=query.dtype).masked_fill(mask.logical_not(), -math.inf)
     empty = mask.any(-1, keepdim=True).logical_not()
     # Beside -1e30 every score is lost, so that all keys of the row weigh the same.
-    return _attend(query, key, value, added.masked_fill(empty, -1e30 if empty_rows == "mean" else math.nan), scale)
+    added = added.masked_fill(empty, -1e30 if empty_rows == "mean" else math.nan)
+    return _attend(query, key, value, added, scale, groups)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, groups: int) -> Tensor:
     if query.dim() == 4:
-        return nnf.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+        return nnf.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=groups > 1)
     # In four dimensions PyTorch has its fast kernels: all heads of all samples become the heads of one.
     if mask is not None and mask.dim() == 3:
         mask = mask.unsqueeze(0)
@@ -74,7 +80,11 @@ def _fits(mask: Tensor, query: Tensor, key: Tensor) -> bool:
     return True
 
 
-def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, empty_rows: str) -> Tensor:
+def _spelled_out(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, empty_rows: str, groups: int
+) -> Tensor:
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = torch.matmul(query, key.transpose(-2, -1)) * scale
     if mask.dtype == torch.bool:
         far = -1e30 if scores.dtype in (torch.float32, torch.float64) else -6e4

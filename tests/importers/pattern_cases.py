@@ -190,6 +190,16 @@ FORMS: dict[str, Case] = {
     "attention, three dimensions": Case(
         "t = Transpose <perm = [0, 2, 1]> (k) z = MatMul (q, t) u = Mul (z, r) n = Add (u, p) " + SOFT,
         "q[B,4,8]; k[B,5,8]; v[B,5,3]; p[B,4,5]", "y[B,4,3]", FAR, found=named("ScaledDotProductAttention")),
+    "attention, heads that share keys": Case(
+        "two = Constant <value = int64[1] {2}> () wide = Constant <value = int64[5] {1, 1, 3, 1, 1}> () "
+        "back = Constant <value = int64[4] {0, 6, 5, -1}> () k5 = Unsqueeze (k, two) kw = Expand (k5, wide) "
+        "kr = Reshape (kw, back) v5 = Unsqueeze (v, two) vw = Expand (v5, wide) vr = Reshape (vw, back) "
+        "t = Transpose <perm = [0, 1, 3, 2]> (kr) z = MatMul (q, t) n = Mul (z, r) w = Softmax <axis = -1> (n) y = MatMul (w, vr)",
+        "q[B,6,4,8]; k[B,2,5,8]; v[B,2,5,3]", "y[B,6,4,3]", FAR, found=named("ScaledDotProductAttention")),
+    "attention, keys turned in three dimensions": Case(
+        "flat = Constant <value = int64[3] {-1, 5, 8}> () sizes = Shape (k) some = Constant <value = int64[4] {0, 1, 3, 2}> () "
+        "k3 = Reshape (k, flat) t3 = Transpose <perm = [0, 2, 1]> (k3) back = Gather (sizes, some) t = Reshape (t3, back) "
+        "z = MatMul (q, t) n = Mul (z, r) " + SOFT, **HEADS, weights=FAR, found=named("ScaledDotProductAttention")),
     "attention, mask added": Case(SCORES + "u = Mul (z, r) n = Add (u, p) " + SOFT, "q[B,2,4,8]; k[B,2,5,8]; v[B,2,5,3]; p[4,5]",
                                   "y[B,2,4,3]", FAR, found=named("ScaledDotProductAttention")),
     "attention, two masks added": Case(
@@ -282,6 +292,10 @@ NEAR_MISSES: dict[str, Case] = {
     "linear, no weight": Case("p = MatMul (x, w) y = Add (p, b)", "x[B,5,8]; w[8,4]", "y[B,5,4]", {"b": (4,)}),
     "attention, softmax along queries": Case(SCORES + "w = Softmax <axis = -2> (z) y = MatMul (w, v)", **HEADS),
     "attention, softmax over two axes": Case(SCORES + "w = Softmax <axis = 2> (z) y = MatMul (w, v)", **HEADS, opset=12),
+    "attention, keys turned over the heads": Case(
+        "flat = Constant <value = int64[3] {-1, 10, 8}> () back = Constant <value = int64[4] {-1, 2, 8, 5}> () "
+        "k3 = Reshape (k, flat) t3 = Transpose <perm = [0, 2, 1]> (k3) t = Reshape (t3, back) z = MatMul (q, t) n = Identity (z) "
+        + SOFT, **HEADS, found=named("ScaledDotProductAttention")),  # which takes them as they are
     "attention, mask of more dimensions": Case(
         SCORES + "n = Add (z, p) " + SOFT, "q[B,2,4,8]; k[B,2,5,8]; v[B,2,5,3]; p[1,1,1,4,5]", "y[1,B,2,4,3]"),
     "attention, scaled after the mask": Case(

@@ -21,7 +21,9 @@ from exporters.graph.patterns import (
     gelu,
     group_normalization,
     hard_activations,
+    heads,
     instance_normalization,
+    known_sizes,
     layer_normalization,
     linear,
     matrix_product,
@@ -77,9 +79,12 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
         if (which is None or name in which) and (not for_file or (rule.since is not None and rule.since <= opset))
     ]
     infer_shapes(model)
+    if not for_file:
+        known_sizes.fold_sizes(model)
     counts: Counter[str] = Counter()
     for graph in (model.graph, *model.graph.subgraphs()):
-        _remove_idle_reshapes(graph)
+        _remove_idle(graph)
+        heads.ask_before_repeats(graph)
         while found := _once(model, graph, rules):  # what was recognised may be a part of the next form
             counts += found
             if any(PATTERNS[name].opens for name in found):
@@ -98,17 +103,22 @@ def _once(model: ir.Model, graph: ir.Graph, rules: list[Pattern]) -> Counter[str
     return found
 
 
-def _remove_idle_reshapes(graph: ir.Graph) -> None:
-    """Reshapes to the shape that is there already hide a form; converters leave them where a transpose was."""
+def _remove_idle(graph: ir.Graph) -> None:
+    """Reshapes to the shape that is there already, and casts to that dtype, hide a form; converters leave them."""
     for node in list(graph):
-        if node.domain != "" or node.op_type != "Reshape":
-            continue
-        given, out = node.inputs[0], node.outputs[0]
-        if given is None or given.shape is None or out.shape is None or out.is_graph_output():
-            continue
-        if same_shape(given.shape, out.shape):
+        given, out = node.inputs[0] if node.inputs else None, node.outputs[0]
+        if given is not None and not out.is_graph_output() and _is_idle(node, given):
             ir.convenience.replace_all_uses_with(out, given)
             graph.remove(node, safe=True)
+
+
+def _is_idle(node: ir.Node, given: ir.Value) -> bool:
+    out = node.outputs[0]
+    if node.domain != "" or node.op_type not in {"Cast", "Reshape"}:
+        return False
+    if node.op_type == "Cast":
+        return given.dtype is not None and given.dtype == node.attributes["to"].as_int()
+    return given.shape is not None and out.shape is not None and same_shape(given.shape, out.shape)
 
 
 def _use(model: ir.Model, node: ir.Node, rule: Pattern) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exporters.graph.patterns.heads import exchanged, without_repeats
 from exporters.graph.patterns.registry import Operand, Step, pattern
 from exporters.graph.patterns.values import bare, integer, is_float, permutation, producer, rank, same_size, scalar
 
@@ -37,7 +38,8 @@ def attention(node: ir.Node) -> Step | None:
 
     The scale may stand before or behind the product, or on q and k both, as a factor or a divisor, or be missing. The
     mask may be added, once or twice, or be a condition, `Where(mask, scores, -inf)`; a row that may look at nothing
-    gives what it gives in the graph: NaN, or 0 where the graph replaces NaN by 0, or the plain mean.
+    gives what it gives in the graph: NaN, or 0 where the graph replaces NaN by 0, or the plain mean. Keys and values
+    that are both repeated, each head the same number of times for as many heads of q, are taken as they were before.
     Not with a softmax along another axis, nor with a mask that has more dimensions than the scores.
     """
     weights, v = node.inputs
@@ -56,10 +58,12 @@ def attention(node: ir.Node) -> Step | None:
         mask = _mask(scores, count)
         if mask is None or not scores.scale * left * right > 0:
             continue
+        k, v, groups = _ungrouped(k, v)
         attributes = {
             "scale": scores.scale * left * right,
             "empty_rows": "zero" if guarded else "mean" if scores.fill not in {None, -math.inf} else "nan",
             "mask_fits": int(_fits(scores)),
+            "groups": groups,
         }
         return Step("ScaledDotProductAttention", (q, k, v, *mask), attributes, fused=True)
     return None
@@ -149,14 +153,25 @@ def _keys(transposed: ir.Value) -> tuple[float, ir.Value | Step]:
     count = rank(value)
     assert count is not None
     swap = [*range(count - 2), count - 1, count - 2]
+    whole = exchanged(value)
+    if whole is not None:
+        behind, keys = _unscaled(whole)
+        return before * behind, keys
     node = producer(bare(value), "Transpose")
     perm = permutation(node) if node is not None else None
     if node is None or perm is None or node.inputs[0] is None:
         return before, Step("Transpose", (value,), {"perm": swap})
     behind, inner = _unscaled(node.inputs[0])
     order = [perm[axis] for axis in swap]
-    keys = inner if order == list(range(count)) else Step("Transpose", (inner,), {"perm": order})
-    return before * behind, keys
+    return before * behind, inner if order == list(range(count)) else Step("Transpose", (inner,), {"perm": order})
+
+
+def _ungrouped(k: ir.Value | Step, v: ir.Value) -> tuple[ir.Value | Step, ir.Value, int]:
+    """Keys, values, and how many times each of their heads was repeated."""
+    if isinstance(k, Step):
+        return k, v, 1
+    (keys, count), (values, also) = without_repeats(k), without_repeats(v)
+    return (keys, values, count) if count == also else (k, v, 1)
 
 
 def _mask(scores: Scores, count: int) -> tuple[Operand, ...] | None:

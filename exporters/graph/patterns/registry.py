@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from exporters.graph.clean import CONSTANT
 from exporters.graph.operator_table import FUSED
-from exporters.graph.patterns.values import constant, rank, scalar
+from exporters.graph.patterns.values import COUNTING, constant, rank, scalar
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _is_closed(root: ir.Node, given: list[ir.Value]) -> bool:
         value = waiting.pop()
         if value is None or value in given or constant(value) is not None or scalar(value) is not None:
             continue
-        if value.dtype in _COUNTING:
+        if value.dtype in COUNTING:
             continue  # sizes and axes, which others may well share
         node = value.producer()
         if node is None or node.graph is not root.graph:
@@ -114,14 +114,20 @@ def _is_closed(root: ir.Node, given: list[ir.Value]) -> bool:
             waiting += node.inputs
     return all(
         not value.is_graph_output()
-        and all(use.node in inside or _asks_dtype(use.node, use.idx) for use in value.uses())
+        and all(_serves(use.node, inside) or _asks_dtype(use.node, use.idx) for use in value.uses())
         for node in inside
         if node is not root
         for value in node.outputs
     )
 
 
-_COUNTING = frozenset({ir.DataType.INT64, ir.DataType.INT32})
+def _serves(node: ir.Node, inside: dict[ir.Node, None], depth: int = 8) -> bool:
+    """Whether `node` is one of `inside`, or asks for sizes that only these ask for."""
+    if node in inside:
+        return True
+    if depth == 0 or any(value.dtype not in COUNTING or value.is_graph_output() for value in node.outputs):
+        return False
+    return all(_serves(use.node, inside, depth - 1) for value in node.outputs for use in value.uses())
 
 
 def _asks_dtype(node: ir.Node, index: int) -> bool:

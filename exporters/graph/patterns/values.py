@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+COUNTING = frozenset({ir.DataType.INT64, ir.DataType.INT32})  # what sizes, axes and indices are made of
+
 _DEEPEST = 12  # a scale written as 1 / sqrt(sqrt(size)) is a chain of six
 
 

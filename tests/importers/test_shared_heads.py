@@ -1,0 +1,192 @@
+"""Attention whose heads share keys: one operator, whoever spelled out the repeating, and nothing else taken for it."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as nnf
+from onnx import parser
+from torch import Tensor, nn
+
+from exporters import onnx_to_torch, torch_attention
+from exporters.graph import patterns
+from exporters.graph.clean import clean
+from tests.importers.test_patterns import scripted
+from tests.importers.torch_models import quiet
+
+
+def groups(model: onnx.ModelProto) -> list[int]:
+    """How many heads share keys, for each attention that was recognised."""
+    graph = clean(ir.from_proto(model))
+    patterns.apply(graph)
+    return [n.attributes["groups"].as_int() for n in graph.graph if n.op_type == "ScaledDotProductAttention"]
+
+
+def repeated(x: Tensor, times: int) -> Tensor:
+    """As transformers writes it."""
+    batch, heads, length, size = x.shape
+    return x[:, :, None].expand(batch, heads, times, length, size).reshape(batch, heads * times, length, size)
+
+
+def asked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return nnf.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+
+def widened(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    times = q.shape[1] // k.shape[1]
+    return nnf.scaled_dot_product_attention(q, repeated(k, times), repeated(v, times), is_causal=True)
+
+
+def interleaved(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    times = q.shape[1] // k.shape[1]
+    return nnf.scaled_dot_product_attention(q, k.repeat_interleave(times, 1), v.repeat_interleave(times, 1))
+
+
+def by_hand(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """As transformers' eager attention, with a mask to be added."""
+    times, length = q.shape[1] // k.shape[1], q.shape[2]
+    far = torch.full((length, length), torch.finfo(q.dtype).min).triu(1)
+    scores = torch.matmul(q, repeated(k, times).transpose(2, 3)) * q.shape[-1] ** -0.5 + far
+    return torch.matmul(nnf.softmax(scores, -1, dtype=torch.float32).to(q.dtype), repeated(v, times))
+
+
+class Block(nn.Module):
+    """Projections, attention with `heads` heads that share `shared` keys, and the joining of its heads."""
+
+    def __init__(self, attend: Callable[[Tensor, Tensor, Tensor], Tensor], heads: int, shared: int, size: int) -> None:
+        super().__init__()
+        self.attend, self.sizes = attend, (heads, shared, size)
+        width = (heads + 2 * shared) * size
+        self.project = nn.Linear(size, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads, shared, size = self.sizes
+        q, k, v = self.project(x).split([heads * size, shared * size, shared * size], -1)
+        q, k, v = (part.view(*x.shape[:2], -1, size).transpose(1, 2) for part in (q, k, v))
+        return self.attend(q, k, v).transpose(1, 2).reshape(*x.shape[:2], -1)
+
+
+def older(model: nn.Module, x: Tensor) -> onnx.ModelProto:
+    torch_attention.register()
+    buffer = io.BytesIO()
+    with quiet():
+        torch.onnx.export(
+            model, (x,), buffer, dynamo=False, opset_version=17, do_constant_folding=False, input_names=["x"],
+            dynamic_axes={"x": {0: "batch", 1: "length"}},
+        )  # fmt: skip
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def newer(model: nn.Module, x: Tensor) -> onnx.ModelProto:
+    free = {axis: torch.export.Dim(name, min=1, max=64) for axis, name in enumerate(("batch", "length"))}
+    with quiet():
+        program = torch.onnx.export(model, (x,), dynamo=True, optimize=False, verbose=False, dynamic_shapes=(free,))
+    assert program is not None
+    return program.model_proto
+
+
+WRITTEN = [(older, asked), (older, widened), (older, by_hand), (newer, asked), (newer, widened), (newer, interleaved)]
+
+
+@pytest.mark.parametrize(("exporter", "attend"), WRITTEN, ids=lambda function: function.__name__)
+def test_what_exporters_write_becomes_one_operator(
+    exporter: Callable[..., onnx.ModelProto], attend: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> None:
+    random = np.random.default_rng(len(exporter.__name__) + len(attend.__name__))
+    shared, times, size = (int(number) for number in random.integers(2, 5, 3))
+    torch.manual_seed(shared)
+    model = Block(attend, shared * times, shared, 2 * size).eval()
+    proto = exporter(model, torch.randn(2, 5, 2 * size))
+    assert groups(proto) == [times]
+    module = onnx_to_torch.build(proto).eval()
+    for batch, length in ((1, 1), (3, 9)):
+        x = torch.randn(batch, length, 2 * size)
+        with torch.no_grad():
+            for form in (module, scripted(module)):
+                torch.testing.assert_close(form(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def form(
+    keys: int, times: int, length: int, *, wide: str = "1, 1, {t}, 1, 1", axis: int = 2, values: int | None = None,
+    heads: int | None = None, count: int | None = None,
+) -> onnx.ModelProto:  # fmt: skip
+    """Attention in ONNX's own words, of `keys` heads repeated `times` times."""
+    queries = heads if heads is not None else keys * times
+    also = values or times
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    g (float[B,{queries},{length},4] q, float[B,{keys},{length},4] k, float[B,{keys * times // also},{length},4] v)
+      => (float[B,{keys * times},{length},4] y) {{
+      axis = Constant <value = int64[1] {{{axis}}}> ()
+      wide = Constant <value = int64[5] {{{wide.format(t=times)}}}> ()
+      also = Constant <value = int64[5] {{{wide.format(t=also)}}}> ()
+      back = Constant <value = int64[4] {{0, {count or keys * times}, {length if count is None else -1}, 4}}> ()
+      k5 = Unsqueeze (k, axis) kw = Expand (k5, wide) kr = Reshape (kw, back) kt = Transpose <perm = [0, 1, 3, 2]> (kr)
+      v5 = Unsqueeze (v, axis) vw = Expand (v5, also) vr = Reshape (vw, back)
+      s = MatMul (q, kt) w = Softmax <axis = -1> (s) y = MatMul (w, vr) }}"""
+    return parser.parse_model(text)
+
+
+def check(model: onnx.ModelProto, batch: int = 3) -> None:
+    random = np.random.default_rng(batch)
+    shapes = [[d.dim_value or batch for d in i.type.tensor_type.shape.dim] for i in model.graph.input]
+    arrays = [random.standard_normal(shape).astype(np.float32) for shape in shapes]
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    (wanted,) = session.run(None, {i.name: a for i, a in zip(session.get_inputs(), arrays, strict=True)})
+    module = onnx_to_torch.build(model).eval()
+    with torch.no_grad():
+        found = module(*map(torch.from_numpy, arrays))
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_number_of_heads(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    keys, times, length = (int(number) for number in random.integers(2, 6, 3))
+    model = form(keys, times, length)
+    assert groups(model) == [times]
+    check(model)
+
+
+NEAR_MISSES = {
+    "heads in turn": form(3, 2, 4, axis=1, wide="1, {t}, 1, 1, 1"),
+    "along the length": form(2, 2, 4, axis=3, wide="1, 1, 1, {t}, 1"),
+    "along the batch": form(2, 2, 4, axis=1, wide="1, {t}, 1, 1, 1"),
+    "keys and values differ": form(2, 6, 4, values=3),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_other_repeats_stay(name: str) -> None:
+    assert groups(NEAR_MISSES[name]) == [1]
+    check(NEAR_MISSES[name])
+
+
+def test_one_head_of_queries_for_all() -> None:
+    """A product would broadcast it, PyTorch's attention would not."""
+    model = form(2, 3, 4, heads=1)
+    assert groups(model) == [3]
+    check(model)
+
+
+def test_the_file_can_be_exported_again() -> None:
+    """PyTorch's older exporter refuses shared heads on its own."""
+    torch_attention.register()
+    module = scripted(onnx_to_torch.build(form(2, 3, 4)).eval())
+    example = tuple(torch.randn(2, heads, 4, 4) for heads in (6, 2, 2))
+    buffer = io.BytesIO()
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, example, buffer, dynamo=False, opset_version=17, input_names=["q", "k", "v"])
+    session = onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {n: t.numpy() for n, t in zip("qkv", example, strict=True)})
+    np.testing.assert_allclose(found, module(*example).detach().numpy(), rtol=1e-5, atol=1e-6)
