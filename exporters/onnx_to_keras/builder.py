@@ -103,7 +103,8 @@ class Builder:
             except ToolkitError as error:
                 within = graph is not self.model.graph  # then the node around it is named as well
                 raise (error if within else error.at(f"{self.where}, node '{_title(node)}'")) from error
-            self._let_go(node)
+            if graph is self.model.graph:  # what a body uses it may use again
+                self._let_go(node)
 
     def _let_go(self, node: ir.Node) -> None:
         """Forget the weights that `node` was the last to use: their arrays would stay in memory beside the layers'."""
