@@ -115,7 +115,7 @@ def _case(pool: Any, folder: Path, group: str, model: str, fault: str, seconds: 
     settings = verifier.Settings(count=COUNT, latency=False, search=0.0)
     right = _resolved(model, f"{fault}_right")
     source = open_source(pool, right)
-    subject = verifier.subject_of(source, right, _data(folder, model), settings)
+    subject = verifier.subject_of(pool, source, right, _data(folder, model), settings)
     wrong = open_source(pool, _resolved(model, fault if group == "planted" else f"{fault}_right"))
     paths = dict(_written(pool, wrong, folder))
     wrong.close()

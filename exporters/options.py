@@ -20,11 +20,20 @@ class ExportOptions:
             before them, weights stored in the order that the runtime likes. Without it they keep the source's bits.
         source_lines: whether an ONNX graph says of each operator which line of the source it comes from. These are
             paths of this machine: they stay out of a file that goes elsewhere.
+        precision: in how many bits a file holds its weights and computes ("fp32", "fp16", "bf16" or "int8").
+        calibration: a file of inputs from which int8 learns its ranges (`exporters.precision.calibration`).
     """
 
     opset: int = DEFAULT_OPSET
     optimize: bool = True
     source_lines: bool = False
+    precision: str = "fp32"
+    calibration: str | None = None
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a manifest says of them: all but what is a path of this machine."""
+        return {name: value for name, value in self.to_json().items() if name != "calibration"}
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -14,6 +14,7 @@ from typing import Any
 
 from exporters.options import ExportOptions
 from exporters.sources import examples
+from toolkit.contract import Contract
 from toolkit.errors import BadInput, ExportFailed
 from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
@@ -188,10 +189,9 @@ def _from_onnx(model: OnnxRunner, path: Path, options: ExportOptions) -> None:
 
 def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None:
     """Clean, check, raise the opset where a higher one is asked for, complete the interface and write."""
-    import onnx_ir as ir
     from onnx_ir.passes import common
 
-    from exporters.graph import interface, pad_guard
+    from exporters.graph import pad_guard
 
     graph = common.IdentityEliminationPass()(graph).model
     graph = _moved(graph)
@@ -201,7 +201,16 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     pad_guard.guard(graph)
     if not options.source_lines:
         _forget_lines(graph)
-    interface.finish(graph, model.signature, model.contract)
+    save(graph, path, model.signature, model.contract)
+
+
+def save(graph: Any, path: Path, signature: Signature, contract: Contract) -> None:
+    """Give a graph its source's interface, write it (weights outside where they are large) and have it checked."""
+    import onnx_ir as ir
+
+    from exporters.graph import interface
+
+    interface.finish(graph, signature, contract)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
     if external is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exporters import litert_loops
+from exporters import litert_loops, litert_precision
 from exporters.graph import tensorflow_graph
 from exporters.graph.tensorflow_graph import FrozenGraph
 from exporters.options import ExportOptions
@@ -35,7 +35,7 @@ def strategies(model: Runner) -> dict[str, Strategy]:
     return {"tf.lite": _native} if isinstance(model, TensorFlowRunner) else {}
 
 
-def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, _: ExportOptions) -> None:
+def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract, options: ExportOptions) -> None:
     """Rebuild an ONNX graph in Keras and convert its one function."""
     from exporters import onnx_to_keras
     from exporters.to_torchscript import positional
@@ -45,19 +45,19 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
     with litert_loops.replacing():
         model = onnx_to_keras.build(path)
         function = concrete_function(tf, keras_call(model, flat), flat)
-    _convert(function, target, flat, contract)
+    _convert(function, target, flat, contract, options)
 
 
-def _native(model: TensorFlowRunner, path: Path, _: ExportOptions) -> None:
+def _native(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None:
     function = model.function
     own = getattr(model, "model", None)
     if type(own).__module__.startswith("keras."):
         with litert_loops.replacing():
             function = concrete_function(import_tensorflow(), keras_call(own, model.signature), model.signature)
-    _convert(function, path, model.signature, model.contract)
+    _convert(function, path, model.signature, model.contract, options)
 
 
-def _convert(function: Any, target: Path, signature: Signature, contract: Contract) -> None:
+def _convert(function: Any, target: Path, signature: Signature, contract: Contract, options: ExportOptions) -> None:
     import tensorflow as tf
 
     _require_narrow(signature)
@@ -68,7 +68,9 @@ def _convert(function: Any, target: Path, signature: Signature, contract: Contra
     with tempfile.TemporaryDirectory(prefix="saved_model-", dir=target.parent) as folder:
         tf.saved_model.save(holder, folder, signatures={SERVING: holder.function})
         try:
-            content = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SERVING]).convert()
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SERVING])
+            litert_precision.ask(tf, converter, signature, options)
+            content = converter.convert()
         except Exception as error:
             raise _explained(error, frozen.graph_def) from error
     target.write_bytes(content)

@@ -33,6 +33,53 @@ def of_runner(runner: Runner) -> Iterator[tuple[str, Array]]:
             yield name, array
 
 
+def quantised(runner: Runner) -> Iterator[tuple[str, Array, Array]]:
+    """Every weight that is stored in 8 bits: its name, its values as float32, and its step, shaped to broadcast."""
+    if isinstance(runner, OnnxRunner):
+        yield from _quantised_onnx(runner)
+    elif isinstance(runner, TorchRunner):
+        yield from _quantised_torch(runner)
+    elif isinstance(runner, LitertRunner):
+        yield from runner.quantised()
+
+
+def _quantised_onnx(runner: OnnxRunner) -> Iterator[tuple[str, Array, Array]]:
+    import onnx_ir as ir
+
+    graph = ir.load(runner.path).graph
+    for node in graph.all_nodes():
+        if node.op_type != "DequantizeLinear" or node.inputs[0] is None or node.inputs[0].const_value is None:
+            continue
+        operands = [value.const_value for value in node.inputs if value is not None]
+        if any(operand is None for operand in operands):
+            continue
+        stored, scale, *point = (operand.numpy() for operand in operands if operand is not None)
+        axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
+        yield str(node.inputs[0].name), *dequantised(stored, scale, point[0] if point else None, axis)
+
+
+def dequantised(stored: Array, scale: Array, point: Array | None, axis: int) -> tuple[Array, Array]:
+    """Values and step of a quantised tensor, with one scale or one for each place on `axis`."""
+    shape = [1] * stored.ndim
+    if scale.size > 1:
+        shape[axis] = scale.size
+    step = scale.astype(np.float32).reshape(shape)
+    zero = 0 if point is None else point.astype(np.int64).reshape(shape if point.size > 1 else [1] * stored.ndim)
+    return ((stored.astype(np.int64) - zero) * step).astype(np.float32), step
+
+
+def _quantised_torch(runner: TorchRunner) -> Iterator[tuple[str, Array, Array]]:
+    """By the names that our importer keeps of ONNX Runtime's quantiser: "w_quantized" beside "w_scale"."""
+    tensors = {name: to_array(tensor) for name, tensor in runner.module.state_dict().items()}
+    for name, stored in tensors.items():
+        scale = tensors.get(f"{name.removesuffix('_quantized')}_scale")
+        if not name.endswith("_quantized") or scale is None or stored.dtype.kind not in "iu":
+            continue
+        for axis in (axis for axis in range(stored.ndim) if scale.size in (1, stored.shape[axis])):
+            yield name, *dequantised(stored, scale, None, axis)
+            break
+
+
 def _of_torch(runner: TorchRunner) -> Iterator[tuple[str, Array]]:
     module = runner.module
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):

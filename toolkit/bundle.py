@@ -16,6 +16,7 @@ from typing import Any
 from exporters import options as export_options
 from exporters import to_onnx
 from exporters.options import ExportOptions
+from exporters.precision import calibration, kinds
 from exporters.sources import examples
 from exporters.sources import source as sources
 from exporters.sources.source import Source
@@ -24,7 +25,7 @@ from toolkit.errors import Inconclusive, NotWritable, ToolkitError, VerdictFaile
 from toolkit.manifest import Manifest
 from toolkit.runtime import devices as device_names
 from toolkit.signature import Signature, identifiers
-from toolkit.verification import golden, report, verifier
+from toolkit.verification import golden, plan, reduced, report, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Batch
 from toolkit.verification.reference import same
@@ -36,6 +37,7 @@ from toolkit.worker.pool import WorkerPool
 from toolkit.writer import Writer
 
 REPORT = "report.json"
+CALIBRATION = "calibration.npz"
 PAGE = "report.html"
 
 # Bytes that the smallest export needs beside its weights, and what is left where a disk has run full since.
@@ -69,6 +71,8 @@ def export(
     *,
     opset: int = export_options.DEFAULT_OPSET,
     optimize: bool = True,
+    precision: str = "fp32",
+    calibrate: str | Path | None = None,
     factory: str | None = None,
     framework: str | None = None,
     signature: str | None = None,
@@ -92,6 +96,8 @@ def export(
         inputs: `NAME:DTYPE[DIM,...]` texts, where the source does not say what its inputs are.
         opset: ONNX operator set of what is written.
         optimize: whether what is rebuilt from ONNX is made for speed, or keeps the source's weights bit for bit.
+        precision: "fp16", "bf16" or "int8" for files in fewer bits, verified as a class of their own.
+        calibrate: the .npz, or the folder of them, that int8 learns its ranges from; `data` if it is left out.
         factory: what rebuilds the architecture where the source holds weights alone.
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
         signature: which signature of a SavedModel to export, where it has several.
@@ -116,9 +122,20 @@ def export(
         resolved,
         names=formats.asked_for(to),
         output=Path(output),
-        options=ExportOptions(opset, optimize),
+        options=ExportOptions(opset, optimize, precision=precision),
         settings=Settings(
-            tuple(devices), count, seed, Thresholds(), latency, locate=True, stage=stage, search=search, trust=None
+            tuple(devices),
+            count,
+            seed,
+            Thresholds(),
+            latency,
+            locate=True,
+            stage=stage,
+            search=search,
+            formats=formats.asked_for(to),
+            precision=precision,
+            calibrate=calibrate,
+            trust=None,
         ),
         data=data,
         model=None if isinstance(source, str | Path) else source,
@@ -144,6 +161,8 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
     """Export in the workers of `pool`, which stay warm for the next request. Raises as `export` does."""
     started = time.monotonic(), pool.seconds["cpu"]
     to_onnx.check_options(request.options)
+    kinds.check(request.options.precision, request.names)
+    verifier.require_no_search(request.options.precision, request.settings.search)
     for device in request.settings.devices:
         device_names.parse(device)
     _check_destination(request.output)
@@ -152,15 +171,18 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         pool.warm(_workers(request.names, request.source, is_object=request.model is not None))
         request.settings.stage(f"open {request.source.name}")
         side = open_source(pool, request.source, request.model)
+        kinds.require_plain([spec.dtype for spec in side.signature.inputs + side.signature.outputs],
+                            request.options.precision)  # fmt: skip
         _require_repeatable(side, request.source.name)
         folder.mkdir()
         scratch = folder.parent / "scratch"
         scratch.mkdir()
+        request = _calibrated(request, side, scratch)
         _require_space(side, request.output, request.names)
         routes = Writer(
             pool, side, request.source.name, request.options, folder, scratch, request.settings.stage
         ).write_all(request.names)
-        subject = verifier.subject_of(side, request.source, request.data, request.settings)
+        subject = verifier.subject_of(pool, side, request.source, request.data, request.settings)
         written = [folder / formats.by_name(name).file for name in request.names]
         found = verifier.compare_files(pool, subject, written, request.settings)
         found = _relative(found, folder, time.monotonic() - started[0], pool.seconds["cpu"] - started[1])
@@ -202,6 +224,17 @@ def _workers(names: Sequence[str], source: Source, *, is_object: bool) -> set[tu
     """Every worker that the export and its verification will need, so that they start side by side."""
     needed = {formats.by_name(name).runtime for name in names} | ({"torch"} if "onnx" in names else set())
     return {(runtime, "cpu") for runtime in needed | (set() if is_object else {source.runtime})}
+
+
+def _calibrated(request: Request, side: Side, scratch: Path) -> Request:
+    """The request with the calibration data where the exporters read them. Raises BadInput where int8 has none."""
+    given = request.data or request.source.facts.get("data")
+    real = plan.load_data(Path(given), side.signature) if given else None
+    asked = reduced.reduction(request.options.precision, request.settings.calibrate, real, side.signature)
+    if not asked.calibration:
+        return request
+    calibration.save(scratch / CALIBRATION, asked.calibration)
+    return replace(request, options=replace(request.options, calibration=str(scratch / CALIBRATION)))
 
 
 def _require_repeatable(side: Side, name: str) -> None:
@@ -260,7 +293,8 @@ def _complete(
     """Write what goes with the exported files: golden data, both forms of the report, and the manifest last."""
     from toolkit.report import html
 
-    description = {"seed": subject.plan.seed, "runtime": side.runtime, "accuracy": found.reference.accuracy}
+    description = {"seed": subject.plan.seed, "runtime": side.runtime, "accuracy": found.reference.accuracy,
+                   "precision": request.options.precision}  # fmt: skip
     answers = subject.answers
     recorded = golden.Golden(answers.batches, answers.source, answers.truth, description, answers.conditions)
     golden.save(folder / golden.NAME, recorded)
@@ -272,7 +306,7 @@ def _complete(
         formats={name: formats.by_name(name).file for name in request.names},
         files=manifest.list_files(folder),
         source={"name": request.source.name, "kind": request.source.kind, "sha256": _source_digest(request.source)},
-        options=request.options.to_json(),
+        options=request.options.recorded,
         versions={"toolkit": __version__, **_versions(found)},
         verification={
             "passed": found.passed,

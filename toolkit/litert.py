@@ -22,14 +22,14 @@ IDENTIFIER = b"TFL3"  # bytes 4 to 8
 FLEX = "Flex"  # custom operators of this prefix are TensorFlow's own
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 5: "string", 6: "bool", 7: "int16",
           9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16", 18: "bfloat16"}  # fmt: skip
-_WIDTHS = {"float32": 4, "float16": 2, "float64": 8, "bfloat16": 2}
+_WIDTHS = {"float32": 4, "float16": 2, "float64": 8, "bfloat16": 2, "int8": 1}
 _CUSTOM = 32
 _MOST = 1 << 24  # entries of a vector; more is damage
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A float tensor that is stored in the file: where its bytes are."""
+    """A float tensor that is stored in the file, or one quantised to 8 bits: where its bytes are."""
 
     name: str
     dtype: str

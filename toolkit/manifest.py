@@ -45,6 +45,11 @@ class Manifest:
     created: str = ""
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    @property
+    def precision(self) -> str:
+        """In how many bits its files compute: "fp32" unless it was exported otherwise."""
+        return str(self.options.get("precision", "fp32"))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,

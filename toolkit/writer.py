@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporters.options import ExportOptions
+from exporters.precision import calibration
+from exporters.precision.kinds import FULL, HOW
 from toolkit import formats
 from toolkit.errors import BadInput, ExportFailed, NotWritable, UnsupportedOperator
 from toolkit.verification import quick
@@ -47,6 +49,7 @@ class Writer:
         self._scratch = scratch
         self._stage = stage
         self._hub: tuple[Path, str] | None = None
+        self._reduced: dict[tuple[bool, bool], Path] = {}  # the hub's graph in fewer bits, by what is in them
 
     def write_all(self, names: Sequence[str]) -> dict[str, str]:
         """Write the formats; returns how each was written. ONNX comes first, for the others may come from it."""
@@ -57,6 +60,8 @@ class Writer:
     def _write(self, name: str) -> str:
         self._stage(f"write {name}")
         path = self._folder / formats.by_name(name).file
+        if self._options.precision != FULL:
+            return self._write_reduced(name, path)
         tried: dict[str, str] = {}
         route = self._native(name, path, tried)
         if route is None and name in _HUB_RUNTIME:
@@ -72,16 +77,64 @@ class Writer:
             self._hub = (path, route)
         return route
 
-    def _native(self, name: str, path: Path, tried: dict[str, str], opset: int | None = None) -> str | None:
+    def _write_reduced(self, name: str, path: Path) -> str:
+        """A format in fewer bits: from the hub's graph in fewer bits, but for LiteRT, whose converter rounds itself."""
+        words = HOW[name, self._options.precision]
+        if name == "tflite":
+            tried: dict[str, str] = {}
+            route = self._native(name, path, tried, check=False) or self._from_hub(name, path)
+            return f"{route} ({words})"
+        onnx, route = self.hub()
+        compute = not (name == "onnx" and self._options.precision == "bf16")  # ONNX Runtime's CPU has no bfloat16
+        which = compute, name in ("onnx", "torchscript")
+        if which not in self._reduced:
+            self._reduced[which] = self._reduce(onnx, compute=which[0], recurrent=which[1])
+        if name == "onnx":
+            for item in self._reduced[which].parent.iterdir():  # a model and, beside it, its external data
+                shutil.copy2(item, path.parent / item.name)
+            return f"{route}, then {self._options.precision} ({words})"
+        self._rebuild(name, self._reduced[which], path)
+        target = "torch" if name == "torchscript" else "keras"
+        return f"{route}, then {self._options.precision} and onnx_to_{target} ({words})"
+
+    def _reduce(self, onnx: Path, *, compute: bool, recurrent: bool) -> Path:
+        folder = self._scratch / f"{self._options.precision}-{len(self._reduced)}"
+        folder.mkdir()
+        batches = calibration.load(Path(self._options.calibration)) if self._options.calibration else []
+        params = {
+            "source": str(onnx),
+            "target": str(folder / "model.onnx"),
+            "precision": self._options.precision,
+            "compute": compute,
+            "recurrent": recurrent,
+            "optimize": self._options.optimize,
+            "signature": self._side.signature.to_json(),
+            "contract": self._side.contract.to_json(),
+            "calibration": batches,
+        }
+        self._pool.worker("onnxruntime").call("exporters.precision.tasks:reduce", params)
+        return folder / "model.onnx"
+
+    def hub(self) -> tuple[Path, str]:
+        """The source's ONNX graph in float32, written once, and how."""
+        if self._hub is None:
+            self._hub = self._write_hub()
+        return self._hub
+
+    def _native(
+        self, name: str, path: Path, tried: dict[str, str], opset: int | None = None, *, check: bool = True
+    ) -> str | None:
         """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
         options = self._options if opset is None else replace(self._options, opset=opset)
+        if name == "onnx":
+            options = replace(options, precision=FULL)
         handle = {"handle": self._side.handle, "to": name}
         for strategy in self._side.worker.call("exporters.tasks:strategies", handle):
             attempt = self._scratch / f"attempt-{len(list(self._scratch.iterdir()))}" / path.name
             attempt.parent.mkdir(parents=True, exist_ok=True)
             params = {**handle, "strategy": strategy, "path": str(attempt), "options": options.to_json()}
             result = self._side.worker.call("exporters.tasks:write", params)
-            why = self._wrong(attempt) if result["written"] else result["why"]
+            why = result["why"] if not result["written"] else self._wrong(attempt) if check else None
             if why is None:
                 _move(attempt, path)
                 return str(strategy)
@@ -93,8 +146,11 @@ class Writer:
         return quick.check(self._pool, self._side, path)
 
     def _from_hub(self, name: str, path: Path) -> str:
-        onnx, route = self._hub or self._write_hub()
-        self._hub = (onnx, route)
+        onnx, route = self.hub()
+        self._rebuild(name, onnx, path)
+        return f"{route}, then onnx_to_{'torch' if name == 'torchscript' else 'keras'}"
+
+    def _rebuild(self, name: str, onnx: Path, path: Path) -> None:
         params = {
             "onnx_path": str(onnx),
             "to": name,
@@ -107,7 +163,6 @@ class Writer:
             self._pool.worker(_HUB_RUNTIME[name]).call("exporters.tasks:write_from_onnx", params)
         except UnsupportedOperator as error:
             raise self._of_the_source(error, onnx) from None
-        return f"{route}, then onnx_to_{'torch' if name == 'torchscript' else 'keras'}"
 
     def _of_the_source(self, error: UnsupportedOperator, onnx: Path) -> UnsupportedOperator:
         """The error with the user's source in the place of a graph that the user never sees."""

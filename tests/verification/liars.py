@@ -86,7 +86,7 @@ def opened(pool: WorkerPool, kind: str, folder: Path, *, count: int = COUNT) -> 
     settings = verifier.Settings(count=count, latency=False)
     resolved = source_of(kind)
     side = open_source(pool, resolved)
-    subject = verifier.subject_of(side, resolved, _data(kind, folder), settings)
+    subject = verifier.subject_of(pool, side, resolved, _data(kind, folder), settings)
     return Bench(pool, kind, subject, settings, folder)
 
 

@@ -36,7 +36,7 @@ def searched(pool, tmp_path_factory):
             for name in (f"{fault}_right", f"{fault}_right" if right else fault)
         ]
         source, other = open_source(pool, opened[0]), open_source(pool, opened[1])
-        subject = verifier.subject_of(source, opened[0], None, settings)
+        subject = verifier.subject_of(pool, source, opened[0], None, settings)
         path = folder / "model.pt"
         params = {"handle": other.handle, "to": "torchscript", "strategy": liars.TRACE, "path": str(path)}
         assert other.worker.call("exporters.tasks:write", {**params, "options": ExportOptions().to_json()})["written"]

@@ -27,6 +27,7 @@ from toolkit.errors import VerdictFailed
     default=True,
     help="Fold normalisations into weights where TorchScript is rebuilt from ONNX; or keep the weights' bits.",
 )
+@options.precision_options
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs to verify with.")
 @click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to verify with.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
@@ -66,6 +67,8 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 given["inputs"],
                 opset=given["opset"],
                 optimize=given["optimize"],
+                precision=given["precision"],
+                calibrate=given["calibrate"],
                 factory=given["factory"],
                 framework=given["framework"],
                 signature=given["signature"],
@@ -100,6 +103,7 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
 
 def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, Any]) -> int:
     """`--dry-run`: what the source was recognised as, and what would be written."""
+    from exporters.precision import kinds
     from exporters.sources import source as sources
     from toolkit import formats
     from toolkit.report.plain import plain
@@ -109,6 +113,7 @@ def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, A
         signature=given["signature"], trust=given["trust"],
     )  # fmt: skip
     names = formats.asked_for(to)
+    kinds.check(given["precision"], names)
     click.echo(f"source   {plain(source)}: {found.kind}, opened by {found.runtime}")
     for name in names:
         click.echo(f"write    {output / formats.by_name(name).file}")

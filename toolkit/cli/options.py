@@ -43,6 +43,27 @@ def source_options(function: Function) -> Function:
     return function
 
 
+def precision_options(function: Function) -> Function:
+    """In how many bits files hold their weights and compute."""
+    for option in (
+        click.option(
+            "--calibrate",
+            type=click.Path(path_type=Path),
+            metavar="FILE|FOLDER",
+            help="Of int8: the .npz that its ranges come from, or a folder of them.  [default: --data]",
+        ),
+        click.option(
+            "--precision",
+            default="fp32",
+            show_default=True,
+            metavar="fp32|fp16|bf16|int8",
+            help="Of the files' weights and arithmetic; verified as a class of its own.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def worker_options(function: Function) -> Function:
     """What says where and with how much workers run."""
     for option in (

@@ -17,6 +17,7 @@ from toolkit.errors import EXIT_FAILED, EXIT_MISSING, EXIT_PASSED
 @click.argument("source")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs, one array per input.")
+@options.precision_options
 @click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to compare on.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
 @click.option("--atol", type=float, help="A limit of your own; it can only make the verdict stricter.")
@@ -69,6 +70,8 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             locate=given["locate"],
             worst=given["worst"],
             search=given["search"],
+            precision=given["precision"],
+            calibrate=given["calibrate"],
             limits=options.limits(given["threads"], given["timeout"], given["memory"]),
             commands=options.commands(given["pythons"], given["workers"]),
             stage=stage,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -109,10 +110,27 @@ class LitertRunner(Runner):
         data = np.memmap(self.path, np.uint8, mode="r")
         found = {}
         for item in litert.read(self.path).weights:
-            if item.dtype != "bfloat16":
+            if item.dtype not in ("bfloat16", "int8"):
                 stored = np.array(data[item.start : item.start + item.size])
                 found[item.name] = stored.view(item.dtype).reshape(item.shape)
         return found
+
+    def quantised(self) -> Iterator[tuple[str, Array, Array]]:
+        """The tensors that the file stores in 8 bits: name, values as float32, and their step, shaped to broadcast."""
+        data = np.memmap(self.path, np.uint8, mode="r")
+        details = {item["name"]: item for item in self._model.get_tensor_details()}
+        for item in litert.read(self.path).weights:
+            known = details.get(item.name, {}).get("quantization_parameters", {})
+            scales, axis = known.get("scales", ()), known.get("quantized_dimension", 0)
+            if item.dtype != "int8" or not len(scales):
+                continue
+            shape = [1] * len(item.shape)
+            if len(scales) > 1:
+                shape[axis] = len(scales)
+            step = np.asarray(scales, np.float32).reshape(shape)
+            stored = np.array(data[item.start : item.start + item.size]).view(np.int8).reshape(item.shape)
+            zero = np.asarray(known["zero_points"], np.int32).reshape(shape)
+            yield item.name, ((stored.astype(np.int32) - zero) * step).astype(np.float32), step
 
 
 def _interpreter() -> tuple[Any, str]:

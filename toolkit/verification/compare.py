@@ -9,7 +9,7 @@ luck proves nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -216,6 +216,25 @@ def describe(
         ),
         measured,
     )
+
+
+def against_truth(
+    spec: TensorSpec,
+    described: tuple[OutputComparison, Measured | None],
+    truth: Sequence[Array],
+    source: Sequence[Array],
+    export: Sequence[Array],
+) -> tuple[OutputComparison, Measured | None]:
+    """The same with differences and classes from the truth, where `source` is no more than a yardstick."""
+    output, measured = described
+    t, s, e = (rows_of(spec, arrays) for arrays in (truth, source, export))
+    if not is_float(s[0].dtype):
+        return described
+    t = [a.astype(b.dtype) for a, b in zip(t, s, strict=True)]
+    agree, _ = _classes(spec, t, t, e)
+    largest_abs, largest_rel, largest_ulp, cosine = _differences(t, e)
+    output = replace(output, max_abs=largest_abs, max_rel=largest_rel, max_ulp=largest_ulp, cosine=cosine)
+    return replace(output, agree=agree, ties=0), measured
 
 
 def _differences(source: Sequence[Array], export: Sequence[Array]) -> tuple[float, float, float, float]:

@@ -32,7 +32,10 @@ def compare_all(signature: Signature, answers: Answers, outputs: Outputs) -> tup
             [batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs)
         )
         kinds = [batch.kind for batch in answers.batches]
-        compared.append(compare.describe(spec, truth, source, export, kinds, answers.condition(spec)))
+        described = compare.describe(spec, truth, source, export, kinds, answers.condition(spec))
+        if answers.precision != "fp32":
+            described = compare.against_truth(spec, described, truth, source, export)
+        compared.append(described)
     return mismatches, compared
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -148,18 +149,31 @@ def _require_finite(name: str, array: Array) -> None:
         )
 
 
-def make(signature: Signature, data: Data | None, *, count: int = 512, seed: int = 7) -> Plan:
-    """About `count` inputs: half of them real where there is data, the rest generated, in batches of several sizes."""
+def make(
+    signature: Signature,
+    data: Data | None,
+    *,
+    count: int = 512,
+    seed: int = 7,
+    left_out: AbstractSet[str] = frozenset(),
+) -> Plan:
+    """About `count` inputs: half of them real where there is data, the rest generated, in batches of several sizes.
+
+    `left_out` are kinds that are not generated; where those are all kinds, the inputs are real ones alone.
+    """
     generator = np.random.default_rng(seed)
     wanted = max(count, MINIMUM)
     batches: list[Batch] = []
     labels = None
     if data is not None:
-        chosen = _choose(data.rows, wanted // 2, generator)
+        chosen = _choose(data.rows, wanted // 2 if set(KINDS) - left_out else wanted, generator)
         batches += _real(signature, data, chosen)
         labels = data.labels[chosen] if data.labels is not None else None
     real = sum(batch.size for batch in batches)
-    batches += _generated(signature, data, wanted - real, generator)
+    if set(KINDS) - left_out:
+        batches += _generated(signature, data, wanted - real, generator, left_out)
+    elif signature.batch:
+        batches += _dependence(signature, batches)
     return Plan(tuple(batches), seed, labels, _not_tried(signature, data))
 
 
@@ -211,15 +225,19 @@ def _makers(scale: _Scale) -> dict[str, Maker]:
     }
 
 
+KINDS = ("normal", "uniform", "zeros", "ones", "negative", "large", "tiny", "denormal", "sparse")
+
 # Share of the generated inputs that each kind gets; zeros and ones need but a few.
 _SHARES = {"normal": 0.44, "uniform": 0.12, "negative": 0.08, "large": 0.08, "tiny": 0.08, "denormal": 0.04,
            "sparse": 0.08, "zeros": 0.02, "ones": 0.02}  # fmt: skip
 
 
-def _generated(signature: Signature, data: Data | None, wanted: int, generator: np.random.Generator) -> list[Batch]:
+def _generated(
+    signature: Signature, data: Data | None, wanted: int, generator: np.random.Generator, left_out: AbstractSet[str]
+) -> list[Batch]:
     sizes = _batch_sizes(signature, wanted)
     batches: list[Batch] = []
-    for index, (kind, wished) in enumerate(_schedule(sizes)):
+    for index, (kind, wished) in enumerate(_schedule(sizes, left_out)):
         concrete = _sizes(signature, wished, index)
         size = concrete.get(signature.batch or "", 1)  # a declared limit may have cut it
         inputs = {
@@ -247,13 +265,16 @@ def _batch_sizes(signature: Signature, wanted: int) -> list[int]:
     raise AssertionError("a cycle has no end")
 
 
-def _schedule(sizes: Sequence[int]) -> list[tuple[str, int]]:
+def _schedule(sizes: Sequence[int], left_out: AbstractSet[str]) -> list[tuple[str, int]]:
     """A kind for each batch: each gets about its share of the inputs, and every kind at least one batch."""
     total = sum(sizes)
     given: Counter[str] = Counter()
     schedule = []
     for size in sizes:
-        kind = max(_SHARES, key=lambda name: _SHARES[name] - given[name] / total if given[name] else 1 + _SHARES[name])
+        kind = max(
+            (name for name in _SHARES if name not in left_out),
+            key=lambda name: _SHARES[name] - given[name] / total if given[name] else 1 + _SHARES[name],
+        )
         given[kind] += size
         schedule.append((kind, size))
     return schedule

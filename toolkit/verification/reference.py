@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.contract import Contract
 from toolkit.errors import ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.signature import Signature, TensorSpec
 from toolkit.verification import compare
@@ -45,6 +46,7 @@ class Answers:
     in_float64: bool = True
     repeats: bool = True
     conditions: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
+    precision: str = "fp32"  # in which `source` was computed; the truth is float64 always
 
     def condition(self, spec: TensorSpec) -> Array:
         """By input, how far its rounding moves this output relative to the output's size; 0 where it was not asked."""
@@ -204,17 +206,15 @@ def _constant(signature: Signature, outputs: Outputs) -> bool:
 
 
 def describe(side: Side, name: str, kind: str, answers: Answers, accuracy: float | None) -> Reference:
-    return Reference(name, kind, side.runtime, side.ran_on, answers.how, answers.repeats, accuracy)
+    return Reference(name, kind, side.runtime, side.ran_on, answers.how, answers.repeats, accuracy, answers.precision)
 
 
-def accuracy(side: Side, answers: Answers, labels: Any) -> float | None:
+def accuracy(contract: Contract, batches: Sequence[Batch], outputs: Outputs, labels: Any) -> float | None:
     """The share of real inputs whose largest score is at their label; None without labels or scores."""
-    scores = side.contract.scores
+    scores = contract.scores
     if labels is None or scores is None:
         return None
-    real = [
-        outputs[scores] for batch, outputs in zip(answers.batches, answers.source, strict=True) if batch.kind == "real"
-    ]
+    real = [found[scores] for batch, found in zip(batches, outputs, strict=False) if batch.kind == "real"]
     if not real:
         return None
     return float(np.mean(np.concatenate(real).argmax(axis=1) == labels))

@@ -165,6 +165,7 @@ class Row:
     notes: tuple[str, ...] = ()
     divergence: Divergence | None = None
     search: Searched | None = None
+    accuracy: float | None = None  # on the labelled inputs, where there are any
 
     @property
     def worst_output(self) -> OutputComparison | None:
@@ -200,6 +201,7 @@ class Reference:
     truth: str
     deterministic: bool
     accuracy: float | None = None
+    precision: str = "fp32"  # of the files, where they are judged as a class of their own
 
 
 @dataclass(frozen=True)

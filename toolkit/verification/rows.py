@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from exporters.precision.kinds import FULL
 from toolkit import formats
 from toolkit.errors import (
     BadInput,
@@ -22,7 +23,7 @@ from toolkit.errors import (
 )
 from toolkit.files import digest
 from toolkit.runtime import devices
-from toolkit.verification import condition, first_lens, interface, judge, lenses, timing
+from toolkit.verification import condition, first_lens, interface, judge, lenses, reference, timing
 from toolkit.verification.compare import Mismatch
 from toolkit.verification.divergence import Divergence
 from toolkit.verification.first_lens import Compared
@@ -116,6 +117,7 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
     answers = subject.answers
     outputs = _run(side, answers.batches)
     _prove_device(side, row.device)
+    row = replace(row, accuracy=_accuracy(subject, outputs))
     answers, mismatches, compared, judgement = _first_lens(subject, answers, outputs, settings)
     if judgement.doubtful:
         extra = subject.more(_MORE_INPUTS * settings.count, settings.seed + 1)
@@ -123,22 +125,22 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
             outputs = [*outputs, *_run(side, extra.batches)]
             answers, mismatches, compared, judgement = _first_lens(subject, answers.extended(extra), outputs, settings)
         judgement = judge.settled(judgement, tried_more=extra is not None)
-    if answers.conditions:
-        notes.append(condition.words(subject.signature, answers))
+    notes += [condition.words(subject.signature, answers)] if answers.conditions else []
     seen: list[Lens] = []
     timed = found = searched = None
     if not mismatches:
         seen = _look(subject, side, compared)
-        judgement = judge.judge_row(judgement, seen)
-        judgement = judge.with_doubts(judgement, answers.doubts)
+        judgement = judge.with_doubts(judge.judge_row(judgement, seen), answers.doubts)
         if settings.search and judgement.verdict is Verdict.PASS:
             searched, more = _searched(pool, subject, side, answers, outputs, settings, notes)
             if more is not None:
                 judgement = replace(more.judgement, reason=f"{more.judgement.reason} (search: {searched.found})")
                 answers, compared = more.answers, more.compared or compared
                 subject.found[row.path, row.device] = answers
-        if judgement.verdict is Verdict.FAIL and settings.locate and subject.side is not None:
+        judgement = _named(judgement, answers.precision)
+        if judgement.verdict is Verdict.FAIL and settings.locate and _may_locate(subject):
             settings.stage(f"find where {Path(row.path).name} parts from its source")
+            assert subject.side is not None
             found = conduct.locate(pool, subject.side, side, answers, _worst(compared))
             judgement = replace(judgement, reason=f"{judgement.reason}; {_place(found, seen)}")
         if settings.latency:
@@ -182,7 +184,37 @@ def _first_lens(
         if answers is not known:
             mismatches, compared = first_lens.compare_all(subject.signature, answers, outputs)
             judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
-    return answers, mismatches, compared, judgement
+    return answers, mismatches, compared, _in_class(judgement, answers.precision)
+
+
+def _named(judgement: judge.Judgement, precision: str) -> judge.Judgement:
+    """A PASS in fewer bits says so: it is no PASS in float32."""
+    if precision == FULL or judgement.verdict is not Verdict.PASS:
+        return judgement
+    return replace(judgement, reason=f"reduced: {precision}")
+
+
+def _may_locate(subject: Subject) -> bool:
+    """Where a file parts from its source is found in float32; in fewer bits it does so everywhere."""
+    return subject.side is not None and subject.yardstick is None
+
+
+def _in_class(judgement: judge.Judgement, precision: str) -> judge.Judgement:
+    """A judgement in the words of its class: in fewer bits it is not the source's noise that errors are measured in."""
+    if precision == FULL:
+        return judgement
+    reason = judgement.reason
+    for words in ("the source's own rounding noise", "the source's own noise"):
+        reason = reason.replace(words, f"what {precision} must cost")
+    return replace(judgement, reason=reason)
+
+
+def _accuracy(subject: Subject, outputs: Outputs) -> float | None:
+    """Of the file on labelled inputs; where an output is missing, that is said elsewhere."""
+    scores = subject.side.contract.scores if subject.side else None
+    if scores is None or subject.side is None or any(scores not in batch for batch in outputs):
+        return None
+    return reference.accuracy(subject.side.contract, subject.answers.batches, outputs, subject.plan.labels)
 
 
 def _place(found: Divergence, seen: Sequence[Lens]) -> str:
@@ -200,6 +232,8 @@ def _look(subject: Subject, side: FileSide, compared: Compared) -> list[Lens]:
     """The second looks, where there is a source to look at and its answers are worth it."""
     if subject.side is None or any(doubt.blind for doubt in subject.answers.doubts):
         return []
+    if subject.yardstick is not None:
+        return [subject.yardstick.look(side)] if side.ran_on == "cpu" else []
     noise = max((measured.relative_noise for _, measured in compared if measured), default=0.0)
     return lenses.look(side, subject.side, subject.fingerprints, subject.answers, noise)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from exporters.precision.kinds import FULL
 from exporters.sources.source import Source
 from toolkit import manifest
 from toolkit.signature import Signature
-from toolkit.verification import condition, golden, plan, reference
+from toolkit.verification import condition, golden, plan, reduced, reference
 from toolkit.verification.compare import Measured
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Data, Plan
+from toolkit.verification.reduced import Yardstick
 from toolkit.verification.reference import Answers
 from toolkit.verification.report import OutputComparison, Reference
 from toolkit.verification.sides import Side, open_source
@@ -37,6 +39,9 @@ class Settings:
     locate: bool = False  # on a FAIL, whether to look for the operator where it starts
     stage: Stage = lambda _: None
     search: float = 0.0  # seconds to look for a worse input than the plan's, for each file
+    formats: tuple[str, ...] = ()  # of the files, where it matters for what their precision costs
+    precision: str = FULL  # in which the files hold their weights and compute
+    calibrate: str | Path | None = None  # from what int8 learned its ranges, where that is not the data
     trust: tuple[str, ...] | None = ()  # SHA-256 prefixes of files that may do more than compute; None: we wrote them
 
 
@@ -55,6 +60,7 @@ class Subject:
     described: Reference
     extra: Answers | None = None
     data: Data | None = None
+    yardstick: Yardstick | None = None  # of files in fewer bits
     asked: dict[bytes, dict[str, Any] | None] = field(default_factory=dict)  # the source's answers to searches
     found: dict[tuple[str, str], Answers] = field(default_factory=dict)  # by file and device, what a search found
 
@@ -63,15 +69,20 @@ class Subject:
         if self.side is None:
             return None
         if self.extra is None:
-            fresh = plan.make(self.signature, self.data, count=count, seed=seed)
-            self.extra = reference.ask(self.side, fresh.batches)
+            left_out = self.yardstick.asked.left_out if self.yardstick else frozenset()
+            fresh = plan.make(self.signature, self.data, count=count, seed=seed, left_out=left_out)
+            self.extra = self.in_precision(reference.ask(self.side, fresh.batches))
         return self.extra
+
+    def in_precision(self, answers: Answers) -> Answers:
+        """The answers of the source in the files' own precision."""
+        return self.yardstick.answers(answers, self.signature) if self.yardstick else answers
 
     def weighed(
         self, answers: Answers, compared: Sequence[tuple[OutputComparison, Measured | None]], limit: float
     ) -> Answers:
         """The answers, with the condition of the inputs above `limit` where those are few; kept for the next rows."""
-        if self.side is None or not answers.in_float64 or answers.doubts:
+        if self.side is None or self.yardstick or not answers.in_float64 or answers.doubts:
             return answers
         beyond = condition.beyond(self.signature, answers.source, compared, limit)
         found = condition.weigh(self.side, answers, beyond)
@@ -94,29 +105,41 @@ class Subject:
         self.side = open_source(pool, self.source, device=self.side.ran_on)
 
 
-def subject_of(side: Side, resolved: Source, data: str | Path | None, settings: Settings) -> Subject:
+def subject_of(pool: WorkerPool, side: Side, resolved: Source, data: str | Path | None, settings: Settings) -> Subject:
     """Plan the inputs for an opened source and have it answer for them."""
     given = data or resolved.facts.get("data")
     real = plan.load_data(Path(given), side.signature) if given else None
-    made = plan.make(side.signature, real, count=settings.count, seed=settings.seed)
+    asked = reduced.reduction(settings.precision, settings.calibrate, real, side.signature, settings.formats)
+    if asked.precision == "int8" and real is None and settings.calibrate is not None:
+        real = plan.load_data(reduced.files(Path(settings.calibrate))[0], side.signature)
+    made = plan.make(side.signature, real, count=settings.count, seed=settings.seed, left_out=asked.left_out)
+    made = replace(made, not_tried=(*made.not_tried, *asked.not_tried))
     settings.stage(f"run {resolved.name}")
     answers = reference.ask(side, made.batches)
-    accuracy = reference.accuracy(side, answers, made.labels)
+    accuracy = reference.accuracy(side.contract, answers.batches, answers.source, made.labels)
+    measure = None if asked.is_full else reduced.yardstick(pool, side, asked)
+    if measure is not None:
+        settings.stage(f"run {resolved.name} in {asked.precision}")
+        answers = measure.answers(answers, side.signature)
     described = reference.describe(side, resolved.name, resolved.kind, answers, accuracy)
     prints = tuple(side.fingerprints())
     return Subject(
-        resolved.name, resolved.kind, side.signature, made, answers, side, resolved, prints, described, data=real
-    )
+        resolved.name, resolved.kind, side.signature, made, answers, side, resolved, prints, described, data=real,
+        yardstick=measure,
+    )  # fmt: skip
 
 
 def from_bundle(folder: Path) -> Subject:
     """The golden data of a bundle as a reference; it was recorded when the source was there."""
     listed = manifest.check(folder)
     data = golden.load(folder / golden.NAME)
-    answers = Answers(data.batches, data.source, data.truth, "golden data of the export", conditions=data.conditions)
+    answers = Answers(
+        data.batches, data.source, data.truth, "golden data of the export", conditions=data.conditions,
+        precision=str(data.description.get("precision", FULL)),
+    )  # fmt: skip
     made = Plan(data.batches, int(data.description.get("seed", 0)), None, ("inputs other than the golden ones",))
     described = Reference(
         str(folder), "bundle", str(data.description.get("runtime", "-")), "recorded", answers.how, True,
-        data.description.get("accuracy"),
+        data.description.get("accuracy"), answers.precision,
     )  # fmt: skip
     return Subject(str(folder), "bundle", listed.signature, made, answers, None, None, (), described)

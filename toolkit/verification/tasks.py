@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from exporters.weights import of_runner as weights_of
+from exporters.weights import quantised as quantised_of
 from toolkit import formats
-from toolkit.errors import MissingOutput
+from toolkit.errors import Inconclusive, MissingOutput
 from toolkit.runtime.runner import Runner
 from toolkit.signature import Signature
 from toolkit.verification import float64
@@ -19,6 +20,8 @@ from toolkit.verification.weights import fingerprints as fingerprints_of
 from toolkit.worker.session import Session
 
 Array = np.ndarray[Any, Any]
+
+_MOST = 200_000_000  # elements that travel to be compared
 
 
 def open_file(session: Session, format: str, path: str, device: str, threads: int | None) -> dict[str, Any]:  # noqa: A002
@@ -94,6 +97,23 @@ def open_onnx_float64(session: Session, path: str, signature: Mapping[str, Any])
 def fingerprints(session: Session, handle: str) -> list[dict[str, Any]]:
     """Name, size and order-free hash of every float tensor of a model."""
     return fingerprints_of(weights_of(session.objects[handle]))
+
+
+def stored_weights(session: Session, handle: str) -> list[dict[str, Any]]:
+    """The float tensors that a file stores, widened to float32, in their own shapes; those in 8 bits with their step.
+
+    Raises TaskFailed for a file of more than `_MOST` elements.
+    """
+    runner = session.objects[handle]
+    quantised = [(name, values, step) for name, values, step in quantised_of(runner)]
+    floats = [(name, np.asarray(array, np.float32), None) for name, array in weights_of(runner)]
+    scales = bool(quantised)
+    held = [*(item for item in floats if not (scales and item[0].endswith("_scale"))), *quantised]
+    found = [{"name": name, "values": values, "step": step} for name, values, step in held]
+    total = sum(values.size for _, values, _ in held)
+    if total > _MOST:
+        raise Inconclusive(f"not looked at: {total:,} weights are too many to be compared one by one")
+    return found
 
 
 def weights(session: Session, handle: str, names: Sequence[str]) -> dict[str, Array]:

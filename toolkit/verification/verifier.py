@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from exporters.precision import kinds
 from exporters.sources import source as sources
 from exporters.sources.source import Source
 from toolkit import formats, manifest
@@ -44,6 +45,8 @@ def verify(
     locate: bool = True,
     worst: str | Path | None = None,
     search: float = 0.0,
+    precision: str = "fp32",
+    calibrate: str | Path | None = None,
     limits: Limits | None = None,
     commands: Mapping[str, str] | None = None,
     stage: Stage = lambda _: None,
@@ -68,6 +71,8 @@ def verify(
         latency: whether to time the files against the source.
         locate: whether to look, on a FAIL, for the operator where the files part from the source, and why.
         search: seconds to look, for each file that passes, for an input on which it differs after all.
+        precision: "fp16", "bf16" or "int8" for files in fewer bits: they are judged by what those must cost.
+        calibrate: the .npz, or the folder of them, that int8 learned its ranges from; the data if it is left out.
         worst: where to save the worst input, as .npz, if anything does not pass.
         limits: time, memory and threads of the workers.
         commands: other interpreters or prefixes for workers, by runtime or device kind.
@@ -82,9 +87,15 @@ def verify(
     if not search >= 0:
         raise BadInput(f"{search:g} is no number of seconds", where="search", hint="Give 0 for no search.")
     thresholds = Thresholds(atol=atol, rtol=rtol, max_ratio=max_ratio)
-    settings = Settings(tuple(devices), count, seed, thresholds, latency, locate, stage, search, tuple(trust))
+    kinds.check(precision)
+    require_no_search(precision, search)
+    settings = Settings(
+        tuple(devices), count, seed, thresholds, latency, locate, stage, search, (), precision, calibrate, tuple(trust)
+    )
     is_bundle = isinstance(source, str | Path) and (Path(source) / manifest.NAME).is_file()
-    files = _files([*targets] or ([source] if is_bundle else []))
+    targets = [*targets] or ([source] if is_bundle else [])
+    files = _files(targets, precision if not is_bundle else None)
+    settings = replace(settings, formats=tuple(formats.of_path(path).name for path in files))
     with WorkerPool(limits=limits, commands=commands) as pool:
         pool.warm({(formats.of_path(path).runtime, "cpu") for path in files})
         if is_bundle:
@@ -104,13 +115,30 @@ def verify(
     return replace(report, seconds={"wall": time.monotonic() - started, "worker_cpu": cpu})
 
 
-def _files(targets: Sequence[str | Path]) -> list[Path]:
-    """Every file to verify; a bundle stands for all of its files, and is re-hashed first."""
+def require_no_search(precision: str, search: float) -> None:
+    if search and precision != kinds.FULL:
+        raise BadInput(
+            f"a search looks for differences that float32 does not excuse; {precision} differs everywhere",
+            where="search", hint="Leave out one of the two.",
+        )  # fmt: skip
+
+
+def _files(targets: Sequence[str | Path], precision: str | None) -> list[Path]:
+    """Every file to verify; a bundle stands for all of its files, and is re-hashed first.
+
+    Raises BadInput for a bundle of another precision than was asked for (None: whatever it has).
+    """
     files: list[Path] = []
     for target in map(Path, targets):
         formats.check_readable(target)
         if (target / manifest.NAME).is_file():
-            files += [target / path for path in manifest.check(target).formats.values()]
+            listed = manifest.check(target)
+            if precision is not None and listed.precision != precision:
+                raise BadInput(
+                    f"its files are in {listed.precision}, and are to be judged as {precision}",
+                    where=str(target), hint=f"Say what they are: --precision {listed.precision}.",
+                )  # fmt: skip
+            files += [target / path for path in listed.formats.values()]
         else:
             formats.of_path(target)
             files.append(target)
@@ -124,7 +152,7 @@ def _live_subject(
 ) -> Subject:
     settings.stage(f"open {resolved.name}")
     side = open_source(pool, resolved, model)
-    return subject_of(side, resolved, data, settings)
+    return subject_of(pool, side, resolved, data, settings)
 
 
 def compare_files(pool: WorkerPool, subject: Subject, files: Sequence[Path], settings: Settings) -> Report:

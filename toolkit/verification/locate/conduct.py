@@ -45,7 +45,7 @@ def _located(pool: WorkerPool, source: Side, side: FileSide, batch: Batch, scrat
     said, heard = source.run([batch])[0], side.run([batch])[0]
     ours = Path(side.path) if side.format == "onnx" else file_as_onnx(pool, source, side, scratch / "file.onnx")
     reasons: list[str] = []
-    for theirs in _source_as_onnx(source, scratch, reasons):
+    for theirs in source_as_onnx(source, scratch, reasons):
         params = {"source_path": str(theirs.absolute()), "file_path": str(ours.absolute()), "inputs": inputs,
                   "source_outputs": said, "file_outputs": heard}  # fmt: skip
         try:
@@ -90,7 +90,7 @@ def _cut(batch: Batch, batched: Any, start: int, by_row: bool) -> Batch:
     return Batch(batch.kind, arrays, ROWS)
 
 
-def _source_as_onnx(source: Side, scratch: Path, reasons: list[str]) -> Iterator[Path]:
+def source_as_onnx(source: Side, scratch: Path, reasons: list[str]) -> Iterator[Path]:
     """The source's ONNX graphs, by each of its exporters until one does; an ONNX source is its own."""
     if isinstance(source, OnnxSource):
         yield Path(source.path)
