@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -55,6 +55,9 @@ zoo: .venv-native/.ready  ## PyTorch models to SavedModel, HDF5, .keras and Lite
 
 matrix: $(READY)  ## every kind of source to every format -> docs/matrix.md
 	$(BIN)/python benchmarks/matrix.py
+
+transformers: .venv-native/.ready  ## Hugging Face architectures to every format -> docs/transformers.md
+	.venv-native/bin/python benchmarks/huggingface.py
 
 import-scale: $(READY)  ## CPU seconds and memory of the importers from 1e3 to 1e5 nodes -> docs/import-scale.md
 	$(BIN)/python benchmarks/import_scale.py

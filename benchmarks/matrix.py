@@ -51,6 +51,7 @@ class Row:
     framework: str | None = None
     signature: str | None = None
     trust: bool = False
+    data: str | None = None  # an .npz of real inputs
     fresh: bool = False  # in workers of its own: what other rows have imported would help it
     needs: tuple[str, ...] = ()
 
@@ -212,7 +213,8 @@ def export(pool: WorkerPool, row: Row, files: Path, names: tuple[str, ...]) -> d
             **({"signature": row.signature} if row.signature else {}),
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
-            request = bundle.Request(source, names, Path(folder) / "out", ExportOptions(), settings)
+            data = row.data and row.data.replace("{files}", str(files))
+            request = bundle.Request(source, names, Path(folder) / "out", ExportOptions(), settings, data=data)
             found = bundle.carry_out(pool, request)
     except ToolkitError as error:
         reason = f"{type(error).__name__}: {error.found}".replace(str(files), "")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from exporters import to_onnx
 from exporters.options import ExportOptions
 from exporters.sources.opening import runner_of
+from exporters.sources.preprocessed import PreprocessedRunner, fitted
 from exporters.sources.source import Source
 from toolkit import formats
 from toolkit.contract import Contract
 from toolkit.errors import NotWritable, ToolkitError
 from toolkit.files import explaining_os_errors
+from toolkit.pipeline import from_table
+from toolkit.runtime.runner import Runner
 from toolkit.signature import Signature
 from toolkit.worker.server import describe
 from toolkit.worker.session import Session
@@ -28,8 +33,7 @@ def open_source(
     """
     described = Source.from_json(source)
     session.progress({"stage": f"open {described.name}"})
-    runner = runner_of(described, device, threads, model)
-    runner.__enter__()
+    runner = _behind_pipeline(described, runner_of(described, device, threads, model))
     return {
         "handle": session.keep(runner),
         "signature": runner.signature.to_json(),
@@ -41,9 +45,24 @@ def open_source(
     }
 
 
+def _behind_pipeline(described: Source, runner: Runner) -> Runner:
+    """The opened source, with its pipeline in its contract, or before it where that is baked."""
+    if described.pipeline is None:
+        return runner.__enter__()
+    pipeline = from_table(described.pipeline, "preprocess")
+    if described.baked:
+        return PreprocessedRunner(runner, pipeline).__enter__()
+    runner.__enter__()
+    runner.contract = replace(runner.contract, pipeline=fitted(pipeline, runner.signature))
+    return runner
+
+
 def strategies(session: Session, handle: str, to: str) -> list[str]:
     """The names of the native ways to write this model in this format, best first; none where only the hub will do."""
-    return list(_exporter(to).strategies(session.objects[handle]))
+    runner = session.objects[handle]
+    if isinstance(runner, PreprocessedRunner):  # a pipeline is written before an ONNX graph, and nowhere else
+        return list(_exporter(to).strategies(runner.inner)) if to == "onnx" else []
+    return list(_exporter(to).strategies(runner))
 
 
 def write(
@@ -54,7 +73,7 @@ def write(
     runner = session.objects[handle]
     try:
         with explaining_os_errors(Path(path)):
-            _exporter(to).strategies(runner)[strategy](runner, Path(path), ExportOptions.from_json(options))
+            _write(runner, to, strategy, Path(path), ExportOptions.from_json(options))
     except NotWritable:
         raise  # a full disk is no fault of the strategy
     except ToolkitError as error:
@@ -62,6 +81,14 @@ def write(
     except Exception as error:  # noqa: BLE001 - exporters raise whatever they like; the next way may do
         return {"written": False, "why": describe(error).found}
     return {"written": True}
+
+
+def _write(runner: Runner, to: str, strategy: str, path: Path, options: ExportOptions) -> None:
+    if isinstance(runner, PreprocessedRunner):
+        _write(runner.inner, to, strategy, path, options)
+        to_onnx.put_before(path, runner.pipeline, runner.signature, runner.contract)
+    else:
+        _exporter(to).strategies(runner)[strategy](runner, path, options)
 
 
 def write_from_onnx(

@@ -16,6 +16,7 @@ from exporters.options import ExportOptions
 from exporters.sources import examples
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, ExportFailed
+from toolkit.pipeline import Pipeline
 from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
@@ -202,6 +203,16 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     if not options.source_lines:
         _forget_lines(graph)
     save(graph, path, model.signature, model.contract)
+
+
+def put_before(path: Path, pipeline: Pipeline, signature: Signature, contract: Contract) -> None:
+    """Put a pipeline before a written model, which then takes raw pictures as `signature` says."""
+    from exporters.graph import pictures, read
+
+    graph = read.read(path)
+    assert pipeline.input is not None
+    pictures.prepend(graph, pipeline, pipeline.input)
+    save(graph, path, signature, contract)
 
 
 def save(graph: Any, path: Path, signature: Signature, contract: Contract) -> None:

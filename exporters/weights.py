@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from exporters.sources.preprocessed import PreprocessedRunner
 from toolkit.runtime.litert_runner import LitertRunner
 from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
@@ -22,7 +23,8 @@ _SMALLEST = 2  # lone numbers are epsilons and scales; exporters write them as t
 def of_runner(runner: Runner) -> Iterator[tuple[str, Array]]:
     """Every float tensor of an opened model with more than one element, by its name there."""
     found = (
-        _of_torch(runner) if isinstance(runner, TorchRunner)
+        of_runner(runner.inner) if isinstance(runner, PreprocessedRunner)
+        else _of_torch(runner) if isinstance(runner, TorchRunner)
         else _of_tensorflow(runner) if isinstance(runner, TensorFlowRunner)
         else _of_onnx(runner) if isinstance(runner, OnnxRunner)
         else runner.weights().items() if isinstance(runner, LitertRunner)

@@ -20,9 +20,10 @@ from exporters.precision import calibration, kinds
 from exporters.sources import examples
 from exporters.sources import source as sources
 from exporters.sources.source import Source
-from toolkit import __version__, certificate, files, formats, manifest
-from toolkit.errors import Inconclusive, NotWritable, ToolkitError, VerdictFailed
+from toolkit import __version__, certificate, files, formats, manifest, pipeline
+from toolkit.errors import BadInput, Inconclusive, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
+from toolkit.pipeline import Pipeline
 from toolkit.runtime import devices as device_names
 from toolkit.signature import Signature, identifiers
 from toolkit.verification import golden, plan, reduced, report, verifier
@@ -86,6 +87,9 @@ def export(
     limits: Limits | None = None,
     commands: Mapping[str, str] | None = None,
     stage: Callable[[str], None] = lambda _: None,
+    pool: WorkerPool | None = None,
+    preprocess: Pipeline | str | Path | None = None,
+    bake_preprocess: bool = False,
 ) -> Bundle:
     """Export a model to one or more formats, verified.
 
@@ -111,6 +115,10 @@ def export(
         limits: time, memory and threads of the workers.
         commands: other interpreters or prefixes for workers.
         stage: told what is being done.
+        pool: workers to use and to leave running, in the place of new ones with `limits` and `commands`.
+
+        preprocess: a pipeline from raw pictures to the model's input, or its TOML or JSON file; the bundle keeps it.
+        bake_preprocess: whether the files themselves take raw pictures, uint8 [batch, height, width, 3].
 
     Raises VerdictFailed with `report` set where a file does not predict what its source predicts, ExportFailed where
     there is no way to write one, and BadInput, NotWritable, DiskFull ... for the rest; nothing is left behind.
@@ -118,6 +126,7 @@ def export(
     resolved = sources.resolve(
         source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
     )
+    resolved = behind_pipeline(resolved, preprocess, baked=bake_preprocess)
     request = Request(
         resolved,
         names=formats.asked_for(to),
@@ -140,8 +149,23 @@ def export(
         data=data,
         model=None if isinstance(source, str | Path) else source,
     )
-    with WorkerPool(limits=limits, commands=commands) as pool:
+    if pool is not None:
         return carry_out(pool, request)
+    with WorkerPool(limits=limits, commands=commands) as own:
+        return carry_out(own, request)
+
+
+def behind_pipeline(resolved: Source, preprocess: Pipeline | str | Path | None, *, baked: bool) -> Source:
+    """The source with its pipeline. Raises BadInput where one cannot be read, or is to be baked and there is none."""
+    if preprocess is None:
+        if baked:
+            raise BadInput(
+                "there is no pipeline to put into the files", where="--bake-preprocess",
+                hint="Declare one with --preprocess FILE, or as [preprocess] in toolkit.toml.",
+            )  # fmt: skip
+        return resolved
+    found = preprocess if isinstance(preprocess, Pipeline) else pipeline.read(Path(preprocess))
+    return replace(resolved, pipeline=found.to_json(), baked=baked)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from toolkit.pipeline import Pipeline, from_table
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -43,6 +45,7 @@ class Contract:
 
     `scores` names the output whose largest entry is the predicted class; `activation` says what its values are
     ("logits", "sigmoid", "softmax"). `augmentation` records what training did to its images and prediction must not.
+    `pipeline` makes the model's input of raw pictures; where it is `baked`, the file does that itself.
     """
 
     preprocessing: Preprocessing | None = None
@@ -50,6 +53,8 @@ class Contract:
     scores: str | None = None
     activation: str | None = None
     augmentation: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Pipeline | None = None
+    baked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +63,7 @@ class Contract:
             "scores": self.scores,
             "activation": self.activation,
             "augmentation": dict(self.augmentation),
+            **({"pipeline": self.pipeline.to_json(), "baked": self.baked} if self.pipeline else {}),
         }
 
     @staticmethod
@@ -69,4 +75,6 @@ class Contract:
             data.get("scores"),
             data.get("activation"),
             dict(data.get("augmentation", {})),
+            from_table(data["pipeline"], "contract") if data.get("pipeline") else None,
+            bool(data.get("baked", False)),
         )

@@ -33,7 +33,7 @@ def replacing(destination: Path) -> Iterator[Path]:
     that were killed. Raises NotWritable or DiskFull.
     """
     with explaining_os_errors(destination), _folder(destination.parent) as parent:
-        _sweep(parent)
+        clear_leftovers(parent)
         try:
             stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
         except FileNotFoundError:  # what /proc and the like answer
@@ -63,13 +63,13 @@ def _locked(folder: Path) -> int | None:
     return descriptor
 
 
-def _sweep(parent: Path) -> None:
-    """Remove what a killed process has left in a folder: temporary siblings that nobody holds."""
+def clear_leftovers(parent: Path, older: float = _YOUNG) -> None:
+    """Remove what a killed process has left in a folder: temporary siblings that nobody holds, `older` in seconds."""
     for path in parent.iterdir() if os.access(parent, os.R_OK) else ():
         if _STAGED.fullmatch(path.name):
             with contextlib.suppress(OSError):
                 found = path.lstat()
-                if found.st_uid == os.getuid() and time.time() - found.st_mtime > _YOUNG:
+                if found.st_uid == os.getuid() and time.time() - found.st_mtime > older:
                     lock = _locked(path)
                     if lock is not None:
                         shutil.rmtree(path, ignore_errors=True)

@@ -53,6 +53,11 @@ class TensorSpec:
                 hint=f"Use one of {', '.join(DTYPES)}.",
             )
 
+    @property
+    def is_pictures(self) -> bool:
+        """Whether it holds raw pictures, (batch, height, width, 3): every value from 0 to 255 is one of theirs."""
+        return self.dtype == "uint8" and len(self.shape) == 4 and self.shape[3] == 3
+
     def __str__(self) -> str:
         return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
 

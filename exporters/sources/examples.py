@@ -41,7 +41,7 @@ def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.G
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     dtype = dtype_of(spec.dtype)
     if spec.dtype.startswith(("int", "uint")):
-        return np.asarray(generator.integers(0, 2, shape)).astype(dtype)
+        return np.asarray(generator.integers(0, 256 if spec.is_pictures else 2, shape)).astype(dtype)
     return np.asarray(generator.standard_normal(shape)).astype(dtype)
 
 

@@ -22,6 +22,7 @@ class Source:
 
     `inputs` are `--input` texts, `search` the folders in which a factory's module is looked for, `serving` the name of
     the one signature that is wanted of a file with several. `facts` is what a kind's probe tells its opener.
+    `pipeline` says how its input is made of raw pictures; where it is `baked`, they are what the source takes here.
     """
 
     kind: str
@@ -33,6 +34,8 @@ class Source:
     serving: str | None = None
     signature: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] | None = None
+    baked: bool = False
 
     @property
     def runtime(self) -> str:

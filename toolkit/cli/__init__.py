@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "Train, export, verify and report, in one go, on embedded data.",
     "train": "Train a model in PyTorch, Keras or low-level TensorFlow.",
     "export": "Export a model to ONNX, TorchScript, SavedModel and HDF5, verified.",
+    "sweep": "Export and verify many models, resumable, side by side or on Ray.",
     "verify": "Check that exported files predict what their source predicts.",
     "sign": "Sign a bundle's certificate.",
     "bench": "Measure the latency of exported files.",

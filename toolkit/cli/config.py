@@ -4,7 +4,8 @@
     device = ["cpu", "cuda"]
     max-ratio = 2.0
 
-Tables are commands, keys are their long options; what is given on the command line wins.
+Tables are commands, keys are their long options; what is given on the command line wins. [preprocess] is a pipeline
+from pictures to a model's input (toolkit.pipeline).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "toolkit.toml"
 _PROJECT = "pyproject.toml"
+_OTHERS = ("preprocess",)  # tables that are no command's: a pipeline, which `toolkit export` reads
 
 
 def find(start: Path) -> tuple[Path, Mapping[str, Any]] | None:
@@ -38,7 +40,7 @@ def find(start: Path) -> tuple[Path, Mapping[str, Any]] | None:
 
 def require_known(commands: Iterable[str], path: Path, tables: Mapping[str, Any]) -> None:
     """Raise BadInput for a table that is no command's: a slip of the pen there would go unnoticed for ever."""
-    unknown = next((name for name in tables if name not in commands), None)
+    unknown = next((name for name in tables if name not in commands and name not in _OTHERS), None)
     if unknown is not None:
         raise BadInput(f"there is no command '{unknown}'", where=str(path), hint=f"Tables are {', '.join(commands)}.")
 

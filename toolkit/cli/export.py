@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli import options
-from toolkit.errors import VerdictFailed
+from toolkit.errors import BadInput, VerdictFailed
+
+if TYPE_CHECKING:
+    from toolkit.pipeline import Pipeline
 
 
 @click.command()
@@ -34,6 +37,15 @@ from toolkit.errors import VerdictFailed
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
 @click.option(
     "--search", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Look that long for a worse input."
+)
+@click.option(
+    "--preprocess",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML or JSON: how pictures become the model's input.  [default: [preprocess] in toolkit.toml]",
+)
+@click.option(
+    "--bake-preprocess", is_flag=True, help="Put that into the files: they take uint8 [batch, height, width, 3]."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no table when all passed.")
@@ -79,6 +91,8 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 seed=given["seed"],
                 latency=given["latency"],
                 search=given["search"],
+                preprocess=given["preprocess"] or _declared(),
+                bake_preprocess=given["bake_preprocess"],
                 limits=options.limits(given["threads"], given["timeout"], given["memory"]),
                 commands=options.commands(given["pythons"], given["workers"]),
                 stage=stage,
@@ -99,6 +113,20 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
     if given["json_file"] is None and not given["quiet"]:
         click.echo(f"wrote {output}  ({', '.join(made.manifest.formats.values())}, report.html, manifest.json)")
     return int(found.exit_code)
+
+
+def _declared() -> Pipeline | None:
+    """The pipeline in the configuration file in whose reach we are."""
+    from toolkit import pipeline
+    from toolkit.cli import config
+
+    found = config.find(Path.cwd())
+    table = found[1].get(pipeline.TABLE) if found else None
+    if found is None or table is None:
+        return None
+    if not isinstance(table, dict):
+        raise BadInput(f"'{pipeline.TABLE}' is not a table", where=str(found[0]))
+    return pipeline.from_table(table, f"{found[0]}, [{pipeline.TABLE}]")
 
 
 def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, Any]) -> int:

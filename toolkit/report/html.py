@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.report import cells, charts, explanation, thresholds, way
+from toolkit.report import cells, charts, explanation, fleet, thresholds, way
 from toolkit.report.plain import plain
 from toolkit.verification.report import Report, Row, Verdict
 
@@ -47,6 +47,23 @@ def render_many(reports: Sequence[tuple[str, Report]]) -> str:
         matrix=matrix,
         exit_code=cells.exit_code([report for _, report in reports]),
         rows=rows,
+    )
+
+
+def render_fleet(found: fleet.Fleet) -> str:
+    """The page of many models: a matrix of models and formats, then each that did not pass with its reason."""
+    sections = {
+        outcome.name: _section(outcome.name, outcome.report, index) if outcome.report else None
+        for index, outcome in enumerate(found.outcomes)
+    }
+    return _page(
+        "fleet.html",
+        fleet=found,
+        counted=fleet.count_words(found.outcomes),
+        titles=fleet.titles(found.outcomes),
+        row_at=fleet.row_at,
+        seconds=fleet.seconds,
+        sections=sections,
     )
 
 

@@ -10,6 +10,7 @@ from toolkit.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image
 
 
 def load(path: Path, contract: Preprocessing, *, resize: bool = False) -> np.ndarray[Any, Any]:
@@ -19,15 +20,9 @@ def load(path: Path, contract: Preprocessing, *, resize: bool = False) -> np.nda
     resize changes predictions.
     """
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    import PIL.Image
 
-    if not path.is_file():
-        raise BadInput("no such file", where=str(path), hint="Give an image file.")
-    try:
-        with Image.open(path) as file:
-            image = file.convert(contract.mode)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise BadInput("it is not an image that can be read", where=str(path), hint="Use PNG or JPEG.") from error
+    image = _opened(path, contract.mode)
     height, width = contract.size
     if image.size != (width, height):
         if not resize:
@@ -36,9 +31,28 @@ def load(path: Path, contract: Preprocessing, *, resize: bool = False) -> np.nda
                 where=str(path),
                 hint=f"Resize it, or pass --resize to have it done ({contract.resample}).",
             )
-        image = image.resize((width, height), Image.Resampling[contract.resample.upper()])
-    pixels = np.asarray(image, dtype=np.float32) / np.float32(contract.scale)
-    return arrange(pixels, contract)
+        image = image.resize((width, height), PIL.Image.Resampling[contract.resample.upper()])
+    scaled = np.asarray(image, dtype=np.float32) / np.float32(contract.scale)
+    return arrange(scaled, contract)
+
+
+def pixels(path: Path, mode: str) -> np.ndarray[Any, Any]:
+    """An image file as it is, in Pillow's `mode`: uint8 (height, width, channels). Raises BadInput."""
+    import numpy as np
+
+    return np.asarray(_opened(path, mode), np.uint8)
+
+
+def _opened(path: Path, mode: str) -> Image:
+    import PIL.Image
+
+    if not path.is_file():
+        raise BadInput("no such file", where=str(path), hint="Give an image file.")
+    try:
+        with PIL.Image.open(path) as file:
+            return file.convert(mode)
+    except (PIL.UnidentifiedImageError, OSError, PIL.Image.DecompressionBombError) as error:
+        raise BadInput("it is not an image that can be read", where=str(path), hint="Use PNG or JPEG.") from error
 
 
 def arrange(pixels: np.ndarray[Any, Any], contract: Preprocessing) -> np.ndarray[Any, Any]:

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from toolkit import formats, manifest, safety
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, RuntimeMissing
-from toolkit.runtime import image
+from toolkit.runtime import image, pictures
 from toolkit.runtime.runner import Runner
 from toolkit.signature import Signature
 
@@ -71,22 +71,45 @@ class Predictor:
         """Predict: arrays by input name -> arrays by output name. Raises BadInput for a wrong name, dtype or shape."""
         return self._runner.run(inputs)
 
-    def classify(self, path: Path | str, *, resize: bool = False) -> Prediction:
-        """The class of an image file. Raises BadInput where the model's contract says nothing of images."""
-        import numpy as np
+    def preprocess(self, raw: Array) -> dict[str, Array]:
+        """Raw pictures, uint8 (batch, height, width, 3) in RGB order -> the model's input, by its name.
 
+        The same NumPy code for every runtime; a file with a baked pipeline takes them as they are. Raises BadInput
+        where the model carries no pipeline, or the pictures are something else.
+        """
         contract = self.contract
+        if contract.pipeline is None or contract.pipeline.input is None:
+            raise BadInput(
+                "the model carries no pipeline, so pictures cannot become its input",
+                hint="Export it with --preprocess FILE, or pass arrays to run().",
+            )
+        name = contract.pipeline.input
+        return {name: raw if contract.baked else pictures.apply(contract.pipeline, raw)}
+
+    def _scores(self, path: Path, *, resize: bool) -> Array:
+        """The scores of an image file, by the pipeline or by the older, fixed preprocessing."""
+        contract = self.contract
+        outputs = [spec.name for spec in self.signature.outputs if len(spec.shape) == 2]
+        if contract.pipeline is not None and (contract.scores or len(outputs) == 1):
+            inputs, name = self.preprocess(image.pixels(path, "RGB")[None]), contract.scores or outputs[0]
+            return cast("Array", self.run(inputs)[name][0])
         if contract.preprocessing is None or contract.scores is None:
             raise BadInput(
                 "the model carries no preprocessing, so an image cannot become its input",
                 hint="Pass arrays instead: toolkit predict MODEL FILE.npz.",
             )
-        sample = image.load(Path(path), contract.preprocessing, resize=resize)
-        scores = self.run({contract.preprocessing.input: sample})[contract.scores][0]
+        sample = image.load(path, contract.preprocessing, resize=resize)
+        return cast("Array", self.run({contract.preprocessing.input: sample})[contract.scores][0])
+
+    def classify(self, path: Path | str, *, resize: bool = False) -> Prediction:
+        """The class of an image file. Raises BadInput where the model's contract says nothing of images."""
+        import numpy as np
+
+        scores, labels = self._scores(Path(path), resize=resize), self.contract.labels
         if not np.isfinite(scores).all():
-            raise BadInput("the model's scores are not finite", where=f"output '{contract.scores}'")
+            raise BadInput("the model's scores are not finite", where=f"output '{self.contract.scores}'")
         index = int(np.argmax(scores))
-        label = contract.labels[index] if index < len(contract.labels) else str(index)
+        label = labels[index] if index < len(labels) else str(index)
         return Prediction(index, label, tuple(float(score) for score in scores))
 
 

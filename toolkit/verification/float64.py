@@ -6,6 +6,7 @@ are rebuilt by our importer in PyTorch. Where a part stays in float32, that is n
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from exporters.sources import examples
+from exporters.sources.preprocessed import PreprocessedRunner
 from toolkit.errors import Inconclusive
+from toolkit.pipeline import Pipeline
+from toolkit.runtime import pictures
 from toolkit.runtime.onnx_runner import OnnxRunner
 from toolkit.runtime.runner import Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
@@ -55,6 +59,8 @@ def _widened(array: Array) -> Array:
 
 def of_runner(runner: Runner) -> Float64Model:
     """An opened model in float64, in the process that holds it. Raises Inconclusive where there is no way."""
+    if isinstance(runner, PreprocessedRunner):
+        return _behind_pipeline(runner, of_runner(runner.inner), np.float64)
     if isinstance(runner, TorchRunner):
         return _of_torch(runner)
     if isinstance(runner, TensorFlowRunner):
@@ -64,16 +70,38 @@ def of_runner(runner: Runner) -> Float64Model:
     raise Inconclusive(f"a {type(runner).__name__} has no float64 form")
 
 
+def _behind_pipeline(runner: PreprocessedRunner, inner: Float64Model, dtype: type) -> Float64Model:
+    def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return inner.run(runner.preprocessed(inputs, dtype))
+
+    return Float64Model(runner.signature, f"{inner.how}, behind the pipeline", call, widen=False, exact=inner.exact)
+
+
 def _of_torch(runner: TorchRunner) -> Float64Model:
     module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
         return _call_torch(runner, module, inputs)
 
-    how = f"the {runner.runtime} model in float64"
-    if not _narrows(runner.signature, call):
-        return Float64Model(runner.signature, how, call)
-    return Float64Model(runner.signature, f"{how}, but for parts of it that insist on float32", call, exact=False)
+    return _widest(runner.signature, call, f"the {runner.runtime} model in float64")
+
+
+def _widest(signature: Signature, call: Call, how: str) -> Float64Model:
+    """A module in float64 all through, where need be by widening what it casts to float32 on its way."""
+    if not _narrows(signature, call):
+        return Float64Model(signature, how, call)
+    widened = partial(_without_narrowing, call)
+    with contextlib.suppress(RuntimeError):  # what asks for float32 by name may not take anything else
+        if not _narrows(signature, widened):
+            return Float64Model(signature, f"{how}, casts to float32 in it widened", widened)
+    return Float64Model(signature, f"{how}, but for parts of it that insist on float32", call, exact=False)
+
+
+def _without_narrowing(call: Call, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    from toolkit.verification.narrowing import Widen
+
+    with Widen():
+        return call(inputs)
 
 
 def _narrows(signature: Signature, call: Call) -> bool:
@@ -109,6 +137,8 @@ def estimate_of(runner: Runner) -> Float64Model:
     For a model that insists on float32 somewhere. It is no exact truth: good for measuring noise, and not for comparing
     two runs in float64.
     """
+    if isinstance(runner, PreprocessedRunner):
+        return _behind_pipeline(runner, estimate_of(runner.inner), np.float32)
     calls = _moved_calls(runner)
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -170,8 +200,8 @@ def _of_tensorflow(runner: TensorFlowRunner) -> Float64Model:
     return Float64Model(runner.signature, f"the {runner.runtime} graph rewritten in float64", call)
 
 
-def of_onnx(path: Path, signature: Signature) -> Float64Model:
-    """An ONNX file, rebuilt in PyTorch by our importer; belongs into the torch worker."""
+def of_onnx(path: Path, signature: Signature, pipeline: Pipeline | None = None) -> Float64Model:
+    """An ONNX file, rebuilt in PyTorch by our importer, behind a pipeline if any; belongs into the torch worker."""
     import torch
 
     from exporters import onnx_to_torch
@@ -180,8 +210,10 @@ def of_onnx(path: Path, signature: Signature) -> Float64Model:
     flat = Signature(signature.inputs, signature.outputs)
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if pipeline is not None and pipeline.input is not None:
+            inputs = {**inputs, pipeline.input: pictures.apply(pipeline, inputs[pipeline.input], np.float64)}
         tensors = [to_tensor(torch, inputs[name], "cpu") for name in signature.input_names]
         with torch.inference_mode():
             return fetch_outputs(flat, module(*tensors))
 
-    return Float64Model(signature, "the ONNX graph rebuilt in PyTorch in float64", call)
+    return _widest(signature, call, "the ONNX graph rebuilt in PyTorch in float64")

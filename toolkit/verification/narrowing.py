@@ -1,4 +1,4 @@
-"""Watch a PyTorch module that should compute in float64 for parts that go back to fewer bits."""
+"""PyTorch modules that should compute in float64 and insist on float32 somewhere: noticed, and kept from it."""
 
 from __future__ import annotations
 
@@ -24,3 +24,33 @@ class Watch(TorchDispatchMode):
         if given and isinstance(result, torch.Tensor) and result.dtype in _NARROW and result.numel() > 1:
             self.narrowed = True
         return result
+
+
+class Widen(TorchDispatchMode):
+    """While it is entered, what asks for float32 gets float64: a softmax or a normalisation "in float32", `x.float()`.
+
+    Numbers that come into being in float32 (from integers, from constants) are rounded to it as they would be without
+    this, and widened then. float16 and bfloat16 stay what they are: whoever casts to them means to lose bits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        given = dict(kwargs or {})
+        tensors = [each for each in (*args, *given.values()) if isinstance(each, torch.Tensor)]
+        asks = any(each is torch.float32 for each in (*args, *given.values()))
+        if asks and any(tensor.dtype == torch.float64 for tensor in tensors):
+            if function.overloadpacket is torch.ops.aten.view:  # the same bits by another name, no conversion
+                return function(*args, **given)
+            return function(*map(_wide, args), **{name: _wide(each) for name, each in given.items()})
+        result = function(*args, **given)
+        is_new = asks or not tensors
+        if is_new and isinstance(result, torch.Tensor) and result.dtype == torch.float32:
+            return result.to(torch.float64)
+        return result
+
+
+def _wide(argument: Any) -> Any:
+    return torch.float64 if argument is torch.float32 else argument

@@ -300,6 +300,7 @@ def _array(
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     if spec.dtype.startswith(("int", "uint")):
         low, high = (int(data.min()), int(data.max())) if data is not None and data.size else (0, 1)
+        low, high = (0, 255) if spec.is_pictures else (low, high)
         return np.asarray(generator.integers(low, high + 1, shape)).astype(dtype_of(spec.dtype))
     return np.asarray(_makers(_Scale.of(data))[kind](generator, shape)).astype(dtype_of(spec.dtype))
 
@@ -324,7 +325,7 @@ def _not_tried(signature: Signature, data: Data | None) -> tuple[str, ...]:
     if data is None:
         missing.insert(0, "real data (none was given: --data FILE.npz)")
     for spec in signature.inputs:
-        if spec.dtype.startswith(("int", "uint")):
+        if spec.dtype.startswith(("int", "uint")) and not spec.is_pictures:
             known = data is not None
             missing.append(f"'{spec.name}' outside the data's range" if known else f"'{spec.name}' other than 0 and 1")
     return tuple(missing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from importlib import import_module
@@ -147,6 +147,12 @@ class Latency:
     source_samples: tuple[float, ...] = ()
 
 
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """The exit code that verdicts amount to; none at all are inconclusive."""
+    found = set(verdicts)
+    return next((verdict.exit_code for verdict in _PRECEDENCE if verdict in found), EXIT_INCONCLUSIVE)
+
+
 @dataclass(frozen=True)
 class Row:
     """One file on one device."""
@@ -223,8 +229,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        found = {row.verdict for row in self.rows}
-        return next((verdict.exit_code for verdict in _PRECEDENCE if verdict in found), EXIT_INCONCLUSIVE)
+        return exit_code(row.verdict for row in self.rows)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -121,7 +121,9 @@ class FileSide(Side):
             super().prepare_float64()
             return
         worker = self.pool.worker("torch", "cpu")
-        params = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
+        params: dict[str, Any] = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
+        if self.contract.pipeline is not None and self.contract.baked:
+            params["pipeline"] = self.contract.pipeline.to_json()
         self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
 
 

@@ -13,6 +13,7 @@ from exporters.weights import of_runner as weights_of
 from exporters.weights import quantised as quantised_of
 from toolkit import formats
 from toolkit.errors import Inconclusive, MissingOutput
+from toolkit.pipeline import from_table
 from toolkit.runtime.runner import Runner
 from toolkit.signature import Signature
 from toolkit.verification import float64
@@ -87,10 +88,13 @@ def maps_cuda(session: Session) -> bool | None:  # noqa: ARG001 - every task is 
         return None
 
 
-def open_onnx_float64(session: Session, path: str, signature: Mapping[str, Any]) -> dict[str, Any]:
-    """An ONNX file in float64, rebuilt in PyTorch."""
+def open_onnx_float64(
+    session: Session, path: str, signature: Mapping[str, Any], pipeline: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """An ONNX file in float64, rebuilt in PyTorch; behind a pipeline where it is a source that takes raw pictures."""
     session.progress({"stage": "prepare float64"})
-    model = float64.of_onnx(Path(path), Signature.from_json(signature))
+    before = from_table(pipeline, "preprocess") if pipeline is not None else None
+    model = float64.of_onnx(Path(path), Signature.from_json(signature), before)
     return {"handle": session.keep(model), "how": model.how}
 
 

@@ -64,6 +64,11 @@ class Worker:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def resident(self) -> int:
+        """Bytes that the process holds in memory; 0 where it does not run."""
+        return resident_memory(self._process.pid) if self._process is not None else 0
+
     def start(self) -> None:
         """Start the process without waiting for it: several can import their frameworks at once."""
         if self.alive:

@@ -34,6 +34,12 @@ def physical_memory() -> int:
     return min(machine, int(limit)) if limit.isdigit() else machine
 
 
+def available_memory() -> int:
+    """Bytes of memory that are free now, or would be if caches were dropped."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    return min(int(lines["MemAvailable"].split()[0]) * 1024, physical_memory())
+
+
 def available_cores() -> int:
     """Cores that this process may use, which a container may have narrowed."""
     return len(os.sched_getaffinity(0))

@@ -84,6 +84,11 @@ class WorkerPool:
             self.worker(runtime, device).start()
 
     @property
+    def resident(self) -> int:
+        """Bytes that all workers together hold in memory."""
+        return sum(worker.resident for worker in self._workers.values())
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Wall and CPU seconds spent inside tasks, over all workers."""
         return {clock: sum(worker.seconds[clock] for worker in self._workers.values()) for clock in ("wall", "cpu")}
