@@ -47,13 +47,15 @@ class TorchModuleRunner(TorchRunner):
         return module.eval()
 
     def _inputs_of(self, example: Any) -> Signature:
-        """A signature from example inputs: their first dimension is the batch, and varies."""
+        """A signature from example inputs: their first dimension is the batch, and varies. One that is given stays."""
         if example is None:
             raise BadInput(
                 "the model's inputs are not known",
                 where=self.source.name,
                 hint="Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs).",
             )
+        if isinstance(example, Signature):
+            return example
         names = self._parameter_names()
         positional = list(example) if isinstance(example, tuple | list) else [example]
         flat: dict[str, Any] = {}

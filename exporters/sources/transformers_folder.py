@@ -7,6 +7,7 @@ model takes is known from its class: token ids with their mask, pictures, sound.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from exporters.sources import pickles, torch_pickle
 from exporters.sources.source import Asked, Kind, Source
 from exporters.sources.torch_module import TorchModuleRunner
 from toolkit.errors import BadInput, RuntimeMissing, UnsafeFile
+from toolkit.signature import BATCH, Signature, TensorSpec
 
 KINDS = (
     Kind("transformers", "torch", "exporters.sources.transformers_folder:open_folder",
@@ -24,8 +26,9 @@ KINDS = (
 
 CONFIG = "config.json"
 _PICKLED = "pytorch_model.bin"
-_LONGEST = 512  # of a sequence, where the configuration does not say
 _SIDE = 224
+_SEQUENCE, _WRITTEN = "sequence", "decoder_sequence"  # free dimensions: words read, and words written so far
+_POSITIONS = re.compile(r"^(embed_positions|position_embeddings?|wpe|positions_embed)$")
 
 
 def probe(source: Source, asked: Asked) -> Source | None:
@@ -102,32 +105,57 @@ def _load(torch: Any, source: Source) -> tuple[Any, Any]:
     for part in model.modules():
         if hasattr(getattr(part, "config", None), "use_cache"):
             part.config.use_cache = False  # a cache is state, and no tensor
-    return model, None if source.inputs else dict(_examples(torch, model))
+    return model, None if source.inputs else _signature(torch, model)
 
 
 def _is_model(torch: Any, kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, torch.nn.Module)
 
 
-def _examples(torch: Any, model: Any) -> Iterator[tuple[str, Any]]:
-    """Example inputs by name, from what the class says is its main input."""
+def _signature(torch: Any, model: Any) -> Signature:
+    """Inputs by name, with batch and sequence free, as far as the model has places for words."""
+    specs = tuple(_specs(model))
+    longest = _longest(torch, model)
+    used = {dim for spec in specs for dim in spec.shape} - {BATCH}
+    limits = tuple((dim, longest) for dim in (_SEQUENCE, _WRITTEN) if longest is not None and dim in used)
+    return Signature(specs, (), {spec.name: spec.name for spec in specs}, limits=limits)
+
+
+def _specs(model: Any) -> Iterator[TensorSpec]:
+    """From what the class says is its main input."""
     main, config = model.main_input_name, model.config
     takes = set(_parameters(model))
     if main == "input_ids":
-        yield "input_ids", torch.ones(2, 5, dtype=torch.long)
+        yield TensorSpec("input_ids", "int64", (BATCH, _SEQUENCE))
         if "attention_mask" in takes:
-            yield "attention_mask", torch.ones(2, 5, dtype=torch.long)
+            yield TensorSpec("attention_mask", "int64", (BATCH, _SEQUENCE))
         if config.is_encoder_decoder and "decoder_input_ids" in takes:
-            yield "decoder_input_ids", torch.ones(2, 4, dtype=torch.long)
+            yield TensorSpec("decoder_input_ids", "int64", (BATCH, _WRITTEN))
     elif main == "pixel_values":
-        height, width = _sides(getattr(config, "image_size", _SIDE))
-        yield "pixel_values", torch.zeros(2, getattr(config, "num_channels", 3), height, width)
+        sides = _sides(getattr(config, "image_size", _SIDE))
+        yield TensorSpec("pixel_values", "float32", (BATCH, getattr(config, "num_channels", 3), *sides))
+    elif main == "input_features" and hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
+        # Whisper's encoder halves its spectrum, and has a fixed number of places.
+        yield TensorSpec("input_features", "float32", (BATCH, config.num_mel_bins, 2 * config.max_source_positions))
     else:
         raise BadInput(
             f"the inputs of a {type(model).__name__} are not known here (its main one is {main})",
             where=str(model.config.name_or_path),
             hint="Describe them: --input NAME:DTYPE[batch,...].",
         )
+
+
+def _longest(torch: Any, model: Any) -> int | None:
+    """How many words its tables of positions have places for; None where it has none, and any number will do.
+
+    Some tables begin with places that no word gets: as many as the module's `offset`, or up to its `padding_idx`.
+    """
+    places = [
+        part.num_embeddings - getattr(part, "offset", 0) - (0 if part.padding_idx is None else part.padding_idx + 1)
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Embedding) and _POSITIONS.search(name.rpartition(".")[2])
+    ]
+    return min(places, default=None)
 
 
 def _parameters(model: Any) -> Mapping[str, Any]:
