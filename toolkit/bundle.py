@@ -17,11 +17,11 @@ from exporters import options as export_options
 from exporters import to_onnx
 from exporters.options import ExportOptions
 from exporters.precision import calibration, kinds
-from exporters.sources import examples
+from exporters.sources import examples, preprocessed
 from exporters.sources import source as sources
 from exporters.sources.source import Source
-from toolkit import __version__, certificate, files, formats, manifest, pipeline
-from toolkit.errors import BadInput, Inconclusive, NotWritable, ToolkitError, VerdictFailed
+from toolkit import __version__, certificate, files, formats, manifest
+from toolkit.errors import Inconclusive, NotWritable, ToolkitError, VerdictFailed
 from toolkit.manifest import Manifest
 from toolkit.pipeline import Pipeline
 from toolkit.runtime import devices as device_names
@@ -126,7 +126,7 @@ def export(
     resolved = sources.resolve(
         source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
     )
-    resolved = behind_pipeline(resolved, preprocess, baked=bake_preprocess)
+    resolved = preprocessed.behind(resolved, preprocess, baked=bake_preprocess)
     request = Request(
         resolved,
         names=formats.asked_for(to),
@@ -153,19 +153,6 @@ def export(
         return carry_out(pool, request)
     with WorkerPool(limits=limits, commands=commands) as own:
         return carry_out(own, request)
-
-
-def behind_pipeline(resolved: Source, preprocess: Pipeline | str | Path | None, *, baked: bool) -> Source:
-    """The source with its pipeline. Raises BadInput where one cannot be read, or is to be baked and there is none."""
-    if preprocess is None:
-        if baked:
-            raise BadInput(
-                "there is no pipeline to put into the files", where="--bake-preprocess",
-                hint="Declare one with --preprocess FILE, or as [preprocess] in toolkit.toml.",
-            )  # fmt: skip
-        return resolved
-    found = preprocess if isinstance(preprocess, Pipeline) else pipeline.read(Path(preprocess))
-    return replace(resolved, pipeline=found.to_json(), baked=baked)
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from exporters.sources.source import Source
 from toolkit.errors import BadInput
-from toolkit.pipeline import Pipeline
+from toolkit.pipeline import Pipeline, read
 from toolkit.runtime import pictures
 from toolkit.runtime.runner import Runner
 from toolkit.signature import BATCH, Dim, Signature, TensorSpec
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def behind(resolved: Source, preprocess: Pipeline | str | Path | None, *, baked: bool) -> Source:
+    """The source with its pipeline. Raises BadInput where one cannot be read, or is to be baked and there is none."""
+    if preprocess is None:
+        if baked:
+            raise BadInput(
+                "there is no pipeline to put into the files", where="--bake-preprocess",
+                hint="Declare one with --preprocess FILE, or as [preprocess] in toolkit.toml.",
+            )  # fmt: skip
+        return resolved
+    found = preprocess if isinstance(preprocess, Pipeline) else read(Path(preprocess))
+    return replace(resolved, pipeline=found.to_json(), baked=baked)
 
 
 class PreprocessedRunner(Runner):

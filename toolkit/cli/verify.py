@@ -34,6 +34,12 @@ from toolkit.errors import EXIT_FAILED, EXIT_MISSING, EXIT_PASSED
 @click.option(
     "--key", type=click.Path(path_type=Path), help="With --certificate-only: the public key that signed, PEM."
 )
+@click.option(
+    "--preprocess",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The TARGETs take raw pictures: put this pipeline before SOURCE.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.device_option
 @options.source_options
@@ -72,6 +78,7 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             search=given["search"],
             precision=given["precision"],
             calibrate=given["calibrate"],
+            preprocess=given["preprocess"],
             limits=options.limits(given["threads"], given["timeout"], given["memory"]),
             commands=options.commands(given["pythons"], given["workers"]),
             stage=stage,

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from exporters.precision import kinds
+from exporters.sources import preprocessed
 from exporters.sources import source as sources
 from exporters.sources.source import Source
 from toolkit import formats, manifest
 from toolkit.errors import BadInput
+from toolkit.pipeline import Pipeline
 from toolkit.runtime import devices as device_names
 from toolkit.verification import environment, rows, worst_input
 from toolkit.verification.judge import Thresholds
@@ -50,6 +52,7 @@ def verify(
     limits: Limits | None = None,
     commands: Mapping[str, str] | None = None,
     stage: Stage = lambda _: None,
+    preprocess: Pipeline | str | Path | None = None,
 ) -> Report:
     """Compare exported files with their source and return every verdict as data.
 
@@ -77,6 +80,7 @@ def verify(
         limits: time, memory and threads of the workers.
         commands: other interpreters or prefixes for workers, by runtime or device kind.
         stage: told what is being done, for a progress display.
+        preprocess: a pipeline, or its file, that the targets begin with: the source stands behind it then.
 
     Raises BadInput, UnsafeFile, DeviceMissing ... for what makes the whole comparison impossible. What goes wrong with
     one file on one device is a row of the report.
@@ -96,6 +100,12 @@ def verify(
     targets = [*targets] or ([source] if is_bundle else [])
     files = _files(targets, precision if not is_bundle else None)
     settings = replace(settings, formats=tuple(formats.of_path(path).name for path in files))
+    if is_bundle and preprocess is not None:
+        raise BadInput(
+            "a bundle's golden data were made with its own pipeline",
+            where="--preprocess",
+            hint="Name the source itself.",
+        )
     with WorkerPool(limits=limits, commands=commands) as pool:
         pool.warm({(formats.of_path(path).runtime, "cpu") for path in files})
         if is_bundle:
@@ -104,6 +114,7 @@ def verify(
             resolved = sources.resolve(
                 source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
             )
+            resolved = preprocessed.behind(resolved, preprocess, baked=preprocess is not None)
             model = None if isinstance(source, str | Path) else source
             subject = _live_subject(pool, resolved, model, data, settings)
         report = compare_files(pool, subject, files, settings)
