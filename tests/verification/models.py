@@ -186,14 +186,33 @@ class Bfloat16(nn.Module):
 
 
 class Float32Only(nn.Module):
-    """Has no float64 form: somewhere it insists on float32."""
+    """Has no float64 form: a weight that PyTorch does not know of stays in float32, and takes nothing else."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inner = Dense()
+        self.hidden = [torch.eye(6)]
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {name: value.float() for name, value in self.inner(x).items()}
+        return {name: value.float() @ self.hidden[0] for name, value in self.inner(x).items()}
+
+
+class Float32Inside(nn.Module):
+    """Asks for float32 by name on its way, as normalisations and softmaxes of language models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.scale = Dense(), nn.Parameter(torch.linspace(0.5, 2, 16))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        wide = x.to(torch.float32)
+        x = self.scale * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 2.0**-20)).to(x.dtype)
+        least = torch.finfo(x.dtype).min
+        found = {}
+        for name, value in self.inner(x).items():
+            hidden = torch.full_like(value, least)  # all of a row: what is left is its mean
+            found[name] = torch.softmax(torch.where(value[:, :1] > 0, value, hidden), -1, dtype=torch.float32)
+        return {name: value.to(x.dtype) for name, value in found.items()}
 
 
 class Exact(nn.Module):
@@ -233,6 +252,7 @@ _KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor | None]]] =
     "random": (Random, lambda: torch.zeros(2, 16)),
     "constant": (Constant, lambda: torch.zeros(2, 16)),
     "bfloat16": (Bfloat16, lambda: torch.zeros(2, 16)),
+    "float32_inside": (Float32Inside, lambda: torch.zeros(2, 16)),
     "float32_only": (Float32Only, lambda: torch.zeros(2, 16)),
     "exact": (Exact, lambda: torch.zeros(2, 16)),
     "classes": (Classes, lambda: torch.zeros(2, 16)),

@@ -7,6 +7,8 @@ nodes share.
 from __future__ import annotations
 
 import os
+import re
+import socket
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +18,8 @@ from toolkit.sweep.conduct import Died, Done, Event
 from toolkit.sweep.task import Place, Task, Workshop
 
 LOCAL = "local"  # the address that stands for a Ray of our own on this machine
+_HOST_AND_PORT = re.compile(r"^(ray://)?(?P<host>[^/\s]+):(?P<port>\d+)$")
+_ANSWER_SECONDS = 10.0
 _DISTRIBUTION = Path(__file__).resolve().parents[2]
 
 
@@ -35,7 +39,8 @@ class RayLanes:
             raise RuntimeMissing(
                 f"the package '{error.name}' is not installed", where="--ray", hint="pip install 'model-toolkit[ray]'"
             ) from error
-        # Ray's own way to say it, and quieter: no answer within seconds instead of minutes of retries.
+        self._require_answer()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # like every worker: nothing is reported anywhere
         path = os.pathsep.join(filter(None, [str(_DISTRIBUTION), os.environ.get("PYTHONPATH", "")]))
         settings: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": {"PYTHONPATH": path}}}
         if self._address == LOCAL:
@@ -45,13 +50,25 @@ class RayLanes:
         try:
             ray.init(**settings)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise BadInput(
-                f"there is no Ray to connect to ({str(error).strip().splitlines()[0][:200]})",
-                where=f"--ray {self._address}",
-                hint="Start one with `ray start --head`, or give --ray alone for one of this machine.",
-            ) from error
+            raise self._missing(error) from error
         self._ray = ray
         return self
+
+    def _require_answer(self) -> None:
+        """Raise BadInput where nobody listens at the address: Ray itself would try again for minutes."""
+        found = _HOST_AND_PORT.match(self._address)
+        if found:
+            try:
+                socket.create_connection((found["host"], int(found["port"])), _ANSWER_SECONDS).close()
+            except (OSError, OverflowError) as error:
+                raise self._missing(error) from None
+
+    def _missing(self, error: Exception) -> BadInput:
+        return BadInput(
+            f"there is no Ray to connect to ({(str(error).strip().splitlines() or ['?'])[0][:200]})",
+            where=f"--ray {self._address}",
+            hint="Start one with `ray start --head`, or give --ray alone for one of this machine.",
+        )
 
     @property
     def count(self) -> int:
