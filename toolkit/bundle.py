@@ -173,6 +173,7 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
     started = time.monotonic(), pool.seconds["cpu"]
     to_onnx.check_options(request.options)
     kinds.check(request.options.precision, request.names)
+    preprocessed.require_full(request.source, request.options.precision)
     verifier.require_no_search(request.options.precision, request.settings.search)
     for device in request.settings.devices:
         device_names.parse(device)

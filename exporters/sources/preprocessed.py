@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from exporters.precision.kinds import FULL
 from exporters.sources.source import Source
 from toolkit.errors import BadInput
 from toolkit.pipeline import Pipeline, read
@@ -31,6 +32,15 @@ def behind(resolved: Source, preprocess: Pipeline | str | Path | None, *, baked:
         return resolved
     found = preprocess if isinstance(preprocess, Pipeline) else read(Path(preprocess))
     return replace(resolved, pipeline=found.to_json(), baked=baked)
+
+
+def require_full(source: Source, precision: str) -> None:
+    """Raise BadInput for a baked pipeline in fewer bits: pixels and the weights of a resize would lose theirs, too."""
+    if source.baked and precision != FULL:
+        raise BadInput(
+            f"a pipeline is not written in {precision}", where="--bake-preprocess",
+            hint="Leave it out: the bundle keeps the pipeline, and the loader carries it out.",
+        )  # fmt: skip
 
 
 class PreprocessedRunner(Runner):

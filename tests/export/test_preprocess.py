@@ -72,3 +72,8 @@ def test_a_pipeline_that_does_not_fit_is_refused(net, pool, tmp_path, pipeline, 
         bundle.export(net, "onnx", "out", preprocess=pipeline, bake_preprocess=True, pool=pool)
     assert words in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipeline_is_baked_in_float32_alone(net, pool):
+    with pytest.raises(BadInput, match="a pipeline is not written in fp16"):
+        export(pool, net, to="onnx", output="out", bake_preprocess=True, precision="fp16")

@@ -115,6 +115,7 @@ def verify(
                 source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
             )
             resolved = preprocessed.behind(resolved, preprocess, baked=preprocess is not None)
+            preprocessed.require_full(resolved, precision)
             model = None if isinstance(source, str | Path) else source
             subject = _live_subject(pool, resolved, model, data, settings)
         report = compare_files(pool, subject, files, settings)
