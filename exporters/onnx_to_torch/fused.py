@@ -22,6 +22,7 @@ def scaled_dot_product_attention(
     empty_rows: str = "nan",
     mask_fits: int = 0,
     groups: int = 1,
+    causal: int = 0,
 ) -> Tensor:
     """Attention in three or four dimensions; a mask is added, or, if boolean, True where a query may look.
 
@@ -34,12 +35,13 @@ def scaled_dot_product_attention(
         empty_rows: what a query that may look at nothing gets: "nan", "zero", or "mean" of all values.
         mask_fits: 1 where the mask is known not to make the scores larger.
         groups: how many heads of the query share one of the keys and values.
+        causal: 1 where a query looks at no later key; then there is no mask.
     """
     if groups > 1 and query.shape[1] != groups * key.shape[1]:  # one head of the query stands for all
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         groups = 1
     if mask is None:
-        return _attend(query, key, value, None, scale, groups)
+        return _attend(query, key, value, None, scale, groups, causal == 1)
     if mask.dim() < 2:  # a scalar, such as a bias of every score: PyTorch wants two dimensions at least
         mask = mask.reshape([1] * (2 - mask.dim()) + list(mask.shape))
     if mask_fits == 0 and not _fits(mask, query, key):
@@ -60,9 +62,13 @@ def scaled_dot_product_attention(
     return _attend(query, key, value, added, scale, groups)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, groups: int) -> Tensor:
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, groups: int, causal: bool = False
+) -> Tensor:
     if query.dim() == 4:
-        return nnf.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=groups > 1)
+        return nnf.scaled_dot_product_attention(
+            query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=groups > 1
+        )
     # In four dimensions PyTorch has its fast kernels: all heads of all samples become the heads of one.
     if mask is not None and mask.dim() == 3:
         mask = mask.unsqueeze(0)

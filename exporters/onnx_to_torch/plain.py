@@ -246,12 +246,13 @@ def _attention(given: Call) -> fx.Node | None:
     groups, scale = given.keyword("groups", 1), given.keyword("scale", 1.0)
     if len(given.arguments) != 3 or given.rank() != 4:
         return None
+    causal = {"is_causal": True} if given.keyword("causal", 0) == 1 else {}
     if groups == 1:
-        return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale)
+        return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale, **causal)
     heads, shared = ((given.shape(index) or [None] * 4)[1] for index in (0, 1))
     if not isinstance(heads, int) or not isinstance(shared, int) or heads != groups * shared:
         return None
-    return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale, enable_gqa=True)
+    return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale, enable_gqa=True, **causal)
 
 
 def _transpose(given: Call) -> fx.Node | None:

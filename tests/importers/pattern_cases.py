@@ -79,10 +79,29 @@ GROUPED = "r = Reshape (x, sr) i = InstanceNormalization <epsilon = 0.001> (r, o
 GROUPS: dict[str, Any] = {
     "inputs": "x[B,6,4,5]", "output": "y[B,6,4,5]", "weights": {"o": [1.0] * 3, "z": [0.0] * 3, "g": (6, 1, 1), "b": (6, 1, 1)},
 }  # fmt: skip
+LAST: dict[str, Any] = {
+    "inputs": "x[B,4,5,6]",
+    "output": "y[B,4,5,6]",
+    "weights": {"e": 1e-3, "g": (3, 2), "b": (3, 2)},
+}
+PARTED = (
+    "there = Constant <value = int64[5] {{0, 4, 5, {parts}}}> () back = Constant <value = int64[4] {{0, 4, 5, 6}}> () "
+    "r = Reshape (x, there) m = ReduceMean <axes = [{axes}]> (r) d = Sub (r, m) q = Mul (d, d) "
+    "v = ReduceMean <axes = [{axes}]> (q) a = Add (v, e) s = Sqrt (a) n = Div (d, s) "
+)
 SHAPED = "sr = Constant <value = int64[3] {0, 3, -1}> () "
 
 # name -> a form, with the operators that it spells.
 FORMS: dict[str, Case] = {
+    "group norm, channels last": Case(
+        PARTED.format(parts="3, 2", axes="1, 2, 4") + "u = Mul (n, g) w = Add (u, b) y = Reshape (w, back)", **LAST,
+        found=named("ChannelsLastGroups", "GroupNormalization")),
+    "group norm, channels last, regrouped": Case(
+        PARTED.format(parts="3, 2", axes="1, 2, 4") + "i = Reciprocal (s) h = Mul (i, g) p = Mul (r, h) o = Neg (m) k = Mul (o, h) "
+        "c = Add (k, b) w = Add (p, c) y = Reshape (w, back)", **LAST, found=named("ChannelsLastGroups", "GroupNormalization")),
+    "group norm, channels last, bare": Case(
+        PARTED.format(parts="3, 2", axes="1, 2, 4") + "y = Reshape (n, back)", **LAST,
+        found=named("ChannelsLastGroups", "GroupNormalization")),
     "gelu, divided": Case("a = Div (x, s) f = Erf (a) p = Add (f, o) m = Mul (x, p) y = Mul (m, h)", weights=GELU,
                           found=named("Gelu")),
     "gelu, half first": Case("n = Mul (x, h) a = Div (x, s) f = Erf (a) p = Add (o, f) y = Mul (n, p)", weights=GELU,
@@ -281,6 +300,16 @@ NEAR_MISSES: dict[str, Case] = {
     "group norm, scaled in between": Case(
         SHAPED + GROUPED + "sh = Shape (x) y = Reshape (i, sh)", inputs="x[B,6,4,5]", output="y[B,6,4,5]",
         weights={"o": [1.0, 2.0, 1.0], "z": [0.0] * 3}),
+    "group norm, channels last, groups in turn": Case(
+        PARTED.format(parts="2, 3", axes="1, 2, 3") + "y = Reshape (n, back)", **LAST),
+    "group norm, channels last, of one place": Case(
+        PARTED.format(parts="3, 2", axes="1, 4") + "y = Reshape (n, back)", **LAST),
+    "group norm, channels last, joined otherwise": Case(
+        (PARTED.format(parts="3, 2", axes="1, 2, 4") + "y = Reshape (n, back)").replace("0, 4, 5, 6", "0, 5, 4, 6"),
+        **LAST | {"output": "y[B,5,4,6]"}),
+    "group norm, channels last, scaled per place": Case(
+        PARTED.format(parts="3, 2", axes="1, 2, 4") + "w = Mul (n, g) y = Reshape (w, back)",
+        **LAST | {"weights": LAST["weights"] | {"g": (5, 1, 1)}}),
     "gemm, bias along the batch": Case("p = MatMul (x, w) y = Add (p, b)", "x[4,8]", "y[4,4]", {"w": (8, 4), "b": (4, 1)}),
     "product of other rows": Case(
         "i = Constant <value = int64[2] {-1, 16}> () o = Constant <value = int64[3] {-1, 2, 8}> () "

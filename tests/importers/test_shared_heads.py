@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as nnf
 from onnx import parser
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from exporters import onnx_to_torch, torch_attention
@@ -190,3 +191,62 @@ def test_the_file_can_be_exported_again() -> None:
     session = onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {n: t.numpy() for n, t in zip("qkv", example, strict=True)})
     np.testing.assert_allclose(found, module(*example).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+APART = ("float[B,6,4,8] q, float[B,2,4,8] k, float[B,2,4,3] v", "float[B,6,4,3] y")
+BESIDE = ("float[B,4,48] q, float[B,4,16] k, float[B,4,6] v", "float[B,4,18] y")
+NUMBERS = "q_num_heads = 6, kv_num_heads = 2"
+OPERATORS = {
+    "heads apart": (*APART, "<scale = 0.3> (q, k, v)"),
+    "heads apart, causal": (*APART, "<is_causal = 1> (q, k, v)"),
+    "heads side by side": (*BESIDE, f"<{NUMBERS}> (q, k, v)"),
+    "heads side by side, causal": (*BESIDE, f"<{NUMBERS}, is_causal = 1, softmax_precision = 1> (q, k, v)"),
+    "a condition": (APART[0] + ", bool[4,4] m", APART[1], "(q, k, v, m)"),
+    "a mask to be added": (BESIDE[0] + ", float[B,1,4,4] m", BESIDE[1], f"<{NUMBERS}> (q, k, v, m)"),
+}
+MORE = {
+    "a softcap": (*APART, "<softcap = 2.0> (q, k, v)"),
+    "a mask, and causal": (APART[0] + ", bool[4,4] m", APART[1], "<is_causal = 1> (q, k, v, m)"),
+    "several results": (APART[0], APART[1] + ", float[B,2,4,8] pk", "(q, k, v)"),
+    "a cache": (
+        APART[0] + ", float[B,2,2,8] pk, float[B,2,2,3] pv", APART[1], '(q, k, v, "", pk, pv)',
+    ),
+}  # fmt: skip
+
+
+def operator(name: str) -> onnx.ModelProto:
+    inputs, output, call = (OPERATORS | MORE)[name]
+    call = call.replace('""', "")
+    results = "y, pk" if "pk" in output else "y"
+    return parser.parse_model(
+        f'<ir_version: 10, opset_import: ["" : 23]> g ({inputs}) => ({output}) {{ {results} = Attention {call} }}'
+    )
+
+
+@pytest.mark.parametrize("name", [*OPERATORS, *MORE])
+def test_the_operator_itself(name: str) -> None:
+    model, random = operator(name), np.random.default_rng(len(name))
+    assert groups(model) == ([3] if name in OPERATORS else [])
+    arrays = {}
+    for given in model.graph.input:
+        shape = [size.dim_value or 3 for size in given.type.tensor_type.shape.dim]
+        array = random.standard_normal(shape).astype(np.float32)
+        is_condition = given.type.tensor_type.elem_type == onnx.TensorProto.BOOL
+        arrays[given.name] = array > 0.3 if is_condition else array
+    if "m" in arrays and arrays["m"].dtype == bool:
+        arrays["m"][1] = False  # a query that may look at nothing
+    with np.errstate(invalid="ignore"):
+        wanted = ReferenceEvaluator(model).run(None, arrays)[0]
+    module = onnx_to_torch.build(model).eval()
+    for form in (module, scripted(module)):
+        with torch.no_grad():
+            found = form(*map(torch.from_numpy, arrays.values()))
+        found = found[0] if isinstance(found, tuple) else found
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=2e-5, atol=2e-6)
+
+
+def test_a_mask_of_fewer_keys_stays() -> None:
+    inputs, output, _ = OPERATORS["a condition"]
+    text = f'<ir_version: 10, opset_import: ["" : 23]> g ({inputs}) => ({output}) {{ y = Attention (q, k, v, m) }}'
+    assert groups(parser.parse_model(text.replace("bool[4,4]", "bool[4,3]"))) == []
+    assert groups(parser.parse_model(text.replace("bool[4,4]", "bool[2,4,4]"))) == []

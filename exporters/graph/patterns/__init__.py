@@ -16,6 +16,7 @@ from exporters.graph.clean import infer_shapes
 from exporters.graph.operator_table import FUSED
 from exporters.graph.patterns import (
     attention,
+    channels_last_groups,
     clip,
     einsum,
     gelu,
@@ -43,6 +44,7 @@ __all__ = [
     "Pattern",
     "apply",
     "attention",
+    "channels_last_groups",
     "clip",
     "einsum",
     "gelu",

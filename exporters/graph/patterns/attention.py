@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exporters.graph.patterns import attention_operator
 from exporters.graph.patterns.heads import exchanged, without_repeats
 from exporters.graph.patterns.registry import Operand, Step, pattern
 from exporters.graph.patterns.values import bare, integer, is_float, permutation, producer, rank, same_size, scalar
@@ -32,7 +33,7 @@ class Scores:
     fill: float | None = None
 
 
-@pattern("ScaledDotProductAttention", roots=("MatMul",), since=None)
+@pattern("ScaledDotProductAttention", roots=("Attention", "MatMul"), since=None)
 def attention(node: ir.Node) -> Step | None:
     """`MatMul(Softmax(MatMul(q, k^T) * scale + mask), v)` in three or four dimensions.
 
@@ -40,8 +41,11 @@ def attention(node: ir.Node) -> Step | None:
     mask may be added, once or twice, or be a condition, `Where(mask, scores, -inf)`; a row that may look at nothing
     gives what it gives in the graph: NaN, or 0 where the graph replaces NaN by 0, or the plain mean. Keys and values
     that are both repeated, each head the same number of times for as many heads of q, are taken as they were before.
-    Not with a softmax along another axis, nor with a mask that has more dimensions than the scores.
+    Not with a softmax along another axis, nor with a mask that has more dimensions than the scores. ONNX's own
+    Attention is read the same, unless it has a cache, a softcap, a shorter mask, or a mask and is causal too.
     """
+    if node.op_type == "Attention":
+        return attention_operator.fused(node)
     weights, v = node.inputs
     softmax, guarded = _softmax(weights)
     if softmax is None or v is None or softmax.inputs[0] is None:

@@ -74,7 +74,7 @@ def replace(model: ir.Model, node: ir.Node, step: Step, since: int | None) -> bo
         return False
     fresh: list[ir.Node] = []
     opset = model.opset_imports.get("", 0)
-    new = _built(step, fresh, model, "" if since is not None and opset >= since else FUSED)
+    new = _built(step, {}, fresh, model, "" if since is not None and opset >= since else FUSED)
     if any(part.domain == FUSED for part in fresh):
         model.opset_imports[FUSED] = 1
     graph.insert_before(node, fresh)
@@ -135,11 +135,14 @@ def _asks_dtype(node: ir.Node, index: int) -> bool:
     return node.op_type == "CastLike" and index == 1 and scalar(node.outputs[0]) is not None
 
 
-def _built(step: Step, fresh: list[ir.Node], model: ir.Model, domain: str) -> ir.Value:
+def _built(step: Step, made: dict[int, ir.Value], fresh: list[ir.Node], model: ir.Model, domain: str) -> ir.Value:
+    """The result of `step`; one that is an input twice is built once."""
+    if id(step) in made:
+        return made[id(step)]
     inputs: list[ir.Value | None] = []
     for given in step.inputs:
         if isinstance(given, Step):
-            inputs.append(_built(given, fresh, model, domain))
+            inputs.append(_built(given, made, fresh, model, domain))
         elif isinstance(given, np.ndarray):
             inputs.append(_initializer(model.graph, given))
         else:
@@ -147,6 +150,7 @@ def _built(step: Step, fresh: list[ir.Node], model: ir.Model, domain: str) -> ir
     attributes = ir.convenience.convert_attributes(step.attributes)
     node = ir.Node(domain if step.fused else "", step.op_type, inputs, attributes, num_outputs=1)
     fresh.append(node)
+    made[id(step)] = node.outputs[0]
     return node.outputs[0]
 
 
