@@ -107,3 +107,11 @@ def _spelled_out(
 def linear(x: Tensor, weight: Tensor, bias: Tensor, transB: int = 0) -> Tensor:
     """A linear layer; unless `transB`, the weight is laid out as (inputs, outputs)."""
     return nnf.linear(x, weight if transB == 1 else weight.t(), bias)
+
+
+@TORCH.op("RotateHalves", since=1, domain=FUSED)
+def rotate_halves(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary embedding: each element of the first half and its partner in the second one, turned by their angle."""
+    half = x.shape[-1] // 2
+    turned = torch.cat([-x[..., half:], x[..., :half]], -1)
+    return torch.addcmul(x * cosine, turned, sine)

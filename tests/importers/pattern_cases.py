@@ -89,10 +89,21 @@ PARTED = (
     "r = Reshape (x, there) m = ReduceMean <axes = [{axes}]> (r) d = Sub (r, m) q = Mul (d, d) "
     "v = ReduceMean <axes = [{axes}]> (q) a = Add (v, e) s = Sqrt (a) n = Div (d, s) "
 )
+HALVES = (
+    "o = Constant <value = int64[1] {{0}}> () h = Constant <value = int64[1] {{{half}}}> () last = Constant <value = int64[1] {{-1}}> () "
+    "far = Constant <value = int64[1] {{9223372036854775807}}> () f = Slice (x, o, h, last) l = Slice (x, h, far, last) "
+)
+TURNED: dict[str, Any] = {"inputs": "x[B,2,5,8]; c[B,1,5,8]; s[B,1,5,8]", "output": "y[B,2,5,8]"}
 SHAPED = "sr = Constant <value = int64[3] {0, 3, -1}> () "
 
 # name -> a form, with the operators that it spells.
 FORMS: dict[str, Case] = {
+    "rotary embedding": Case(
+        HALVES.format(half=4) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)", **TURNED,
+        found=named("RotateHalves")),
+    "rotary embedding, split": Case(
+        "f, l = Split <axis = 3> (x) n = Neg (l) r = Concat <axis = 3> (n, f) a = Mul (s, r) b = Mul (c, x) y = Add (a, b)", **TURNED,
+        found=named("RotateHalves")),
     "group norm, channels last": Case(
         PARTED.format(parts="3, 2", axes="1, 2, 4") + "u = Mul (n, g) w = Add (u, b) y = Reshape (w, back)", **LAST,
         found=named("ChannelsLastGroups", "GroupNormalization")),
@@ -310,6 +321,18 @@ NEAR_MISSES: dict[str, Case] = {
     "group norm, channels last, scaled per place": Case(
         PARTED.format(parts="3, 2", axes="1, 2, 4") + "w = Mul (n, g) y = Reshape (w, back)",
         **LAST | {"weights": LAST["weights"] | {"g": (5, 1, 1)}}),
+    "rotary embedding, other half negated": Case(
+        HALVES.format(half=4) + "n = Neg (f) r = Concat <axis = -1> (l, n) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)", **TURNED),
+    "rotary embedding, halves in place": Case(
+        HALVES.format(half=4) + "n = Neg (f) r = Concat <axis = -1> (n, l) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)", **TURNED),
+    "rotary embedding, parted elsewhere": Case(
+        HALVES.format(half=3) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)", **TURNED),
+    "rotary embedding, of two tensors": Case(
+        HALVES.format(half=4) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (z, c) b = Mul (r, s) y = Add (a, b)",
+        TURNED["inputs"] + "; z[B,2,5,8]", "y[B,2,5,8]"),
+    "rotary embedding, one sine for all": Case(
+        HALVES.format(half=4) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)",
+        "x[B,2,5,8]; c[B,1,5,8]; s[B,1,5,1]", "y[B,2,5,8]"),
     "gemm, bias along the batch": Case("p = MatMul (x, w) y = Add (p, b)", "x[4,8]", "y[4,4]", {"w": (8, 4), "b": (4, 1)}),
     "product of other rows": Case(
         "i = Constant <value = int64[2] {-1, 16}> () o = Constant <value = int64[3] {-1, 2, 8}> () "

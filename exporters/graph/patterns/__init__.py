@@ -30,6 +30,7 @@ from exporters.graph.patterns import (
     matrix_product,
     mish,
     rms_normalization,
+    rotary,
     swish,
 )
 from exporters.graph.patterns.registry import PATTERNS, Pattern, pattern, replace
@@ -57,6 +58,7 @@ __all__ = [
     "mish",
     "pattern",
     "rms_normalization",
+    "rotary",
     "swish",
 ]
 
