@@ -4,7 +4,7 @@
 2. `Constant` nodes become initializers (marked, so that no importer takes them for trained weights).
 3. What only moves integers about is computed now (see `fold`).
 4. `Identity` nodes and nodes whose result nobody uses are removed.
-5. Shapes and dtypes are inferred.
+5. Shapes and dtypes are inferred, and sizes that are fixed although others are free are computed now (see `sizes`).
 
 Weights keep their bits and their names: nothing here rounds, fuses or transposes a trained tensor.
 """
@@ -17,12 +17,11 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from exporters.graph import fold
+from exporters.graph import fold, sizes
+from exporters.graph.values import CONSTANT
 
 # A graph that ONNX cannot infer keeps what it declares; the log of that would be a stack trace on the user's terminal.
 logging.getLogger("onnx_ir.passes.common.shape_inference").setLevel(logging.CRITICAL)
-
-CONSTANT = "constant"  # key in `Value.meta`: this initializer was written in the graph, it was not trained
 
 
 def clean(model: ir.Model) -> ir.Model:
@@ -37,8 +36,10 @@ def clean(model: ir.Model) -> ir.Model:
     fold.fold(model)
     model.functions.clear()  # all inlined by now
     model = common.IdentityEliminationPass()(model).model
-    model = common.RemoveUnusedNodesPass()(model).model
-    return infer_shapes(model)
+    model = infer_shapes(common.RemoveUnusedNodesPass()(model).model)
+    if sizes.carry(model):
+        model = common.RemoveUnusedNodesPass()(model).model
+    return model
 
 
 def lift_constants(model: ir.Model) -> ir.Model:
@@ -60,12 +61,12 @@ def lift_constants(model: ir.Model) -> ir.Model:
 
 def infer_shapes(model: ir.Model) -> ir.Model:
     """Fill in shapes and dtypes; a graph that ONNX cannot infer keeps what it declares itself."""
-    marked = [name for name, value in model.graph.initializers.items() if value.meta.get(CONSTANT)]
+    marked = {name: dict(value.meta) for name, value in model.graph.initializers.items() if value.meta}
     try:
         model = common.ShapeInferencePass(data_prop=True, strict_mode=False)(model).model
     except (onnx.shape_inference.InferenceError, ir.passes.PassError):
         return model
-    for name in marked:
+    for name, marks in marked.items():
         if name in model.graph.initializers:
-            model.graph.initializers[name].meta[CONSTANT] = True
+            model.graph.initializers[name].meta.update(marks)
     return model

@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from exporters.graph.patterns.values import Array, constant, integer
+from exporters.graph.values import Array, constant, integer
 
 _AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1}  # where the output's channels lie in the weight
 

@@ -17,6 +17,7 @@ from exporters.graph import clean, expand, fold_batchnorm, layout, patterns, rea
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
+from exporters.graph.values import CONSTANT
 from exporters.onnx_to_keras import bias, constants, naming, nesting, regrouping, sizes
 from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.operators import KERAS
@@ -148,7 +149,7 @@ class Builder:
         if value not in self.values:
             assert value.const_value is not None
             array = self.scope.array(widened(np.asarray(value.const_value.numpy())))
-            trained = array.dtype.kind == "f" and not value.meta.get(clean.CONSTANT)
+            trained = array.dtype.kind == "f" and not value.meta.get(CONSTANT)
             self.values[value] = Constant(array, value.name or "constant", self.scope, trained)
         return self.values[value]
 

@@ -5,6 +5,10 @@ keeps it: storing the weights of the two-dimensional convolutions so is all it t
 order of dimensions that callers see stay as they are; results of more than two dimensions are handed out contiguous,
 because callers may `view` them.
 
+Kernels of one pixel that read many channels are told to work as a matrix product where there are few pixels, as at the
+end of a ResNet: PyTorch's convolution of these runs on one thread, whatever their number, and takes twice as long on
+two.
+
 It does not pay in plain chains of wide kernels, such as VGG: there it gains no time, and rounds three times as
 much, since PyTorch's kernels then add up all channels in one go. Such models keep their weights as they are.
 """
@@ -15,6 +19,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as nnf
 
 from exporters.onnx_to_torch.convolution import conv
 
@@ -23,7 +28,17 @@ if TYPE_CHECKING:
 
 CONVOLUTIONS = frozenset({torch.conv2d, conv})
 _WIDE = 256  # channels
+_MANY = 512  # channels that a kernel of one pixel reads
 _KERNEL = 4  # dimensions of the weights of a convolution of images
+
+
+def pointwise(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """A convolution with a kernel of one pixel; measured on two threads, at 49 to 147 pixels of 512 to 2,048 channels
+    the product takes 0.5 to 0.7 of the convolution's time, from 196 on it gains nothing.
+    """
+    if x.shape[0] * x.shape[2] * x.shape[3] >= 192:
+        return torch.conv2d(x, weight, bias)
+    return nnf.linear(x.permute([0, 2, 3, 1]), weight.flatten(1), bias).permute([0, 3, 1, 2])
 
 
 def store(module: fx.GraphModule, images: Collection[int]) -> int:
@@ -38,6 +53,7 @@ def store(module: fx.GraphModule, images: Collection[int]) -> int:
     for tensor in kernels:
         tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     if kernels:
+        _multiply_pixels(module)
         _hand_out_contiguous(module, images)
     return len(kernels)
 
@@ -47,6 +63,21 @@ def _pays(kernels: list[torch.nn.Parameter]) -> bool:
     wide = sum(kernel.numel() for kernel in kernels if kernel.shape[1] >= _WIDE)
     pointwise = any(kernel.shape[2] == kernel.shape[3] == 1 for kernel in kernels)
     return pointwise or 2 * wide < sum(kernel.numel() for kernel in kernels)
+
+
+def _multiply_pixels(module: fx.GraphModule) -> None:
+    """Let kernels of one pixel that read many channels be products where there are few pixels."""
+    parameters = dict(module.named_parameters())
+    for node in module.graph.nodes:
+        if node.target is not torch.conv2d or not _reads_weights(node):
+            continue
+        kernel = parameters.get(node.args[1].target)
+        if kernel is not None and kernel.shape[1] >= _MANY and kernel.shape[2:] == (1, 1) and _is_plain(*node.args[3:]):
+            node.target, node.args = pointwise, node.args[:3]
+
+
+def _is_plain(strides: list[int], padding: list[int], dilations: list[int], group: int) -> bool:
+    return strides == [1, 1] and padding == [0, 0] and group == 1
 
 
 def _reads_weights(node: fx.Node) -> bool:

@@ -60,6 +60,11 @@ class Call:
             return None
         return float(value.const_value.numpy().reshape(-1)[0])
 
+    def whole(self, index: int) -> int | None:
+        """The value of an input that is one constant whole number."""
+        number = self.number(index)
+        return int(number) if number is not None and number.is_integer() else None
+
     def floats(self) -> bool:
         """Whether all inputs are of one floating-point type that torch computes in."""
         kinds = {value.dtype for value in self.node.inputs if value is not None}
@@ -255,6 +260,15 @@ def _attention(given: Call) -> fx.Node | None:
     return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale, enable_gqa=True, **causal)
 
 
+def _gather(given: Call) -> fx.Node | None:
+    """One whole slice, such as the queries of a tensor of queries, keys and values: a view where Gather copies."""
+    index, shape, axis = given.whole(1), given.shape(0), given.keyword("axis", 0)
+    size = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
+    if index is None or given.shape(1) != [] or not isinstance(size, int) or not -size <= index < size:
+        return None
+    return given.make(torch.select, given.argument(0), axis, index)
+
+
 def _transpose(given: Call) -> fx.Node | None:
     perm = given.keyword("perm", None)
     return None if perm is None else given.make(torch.permute, given.argument(0), list(perm))
@@ -268,6 +282,7 @@ RULES: dict[str, Rule] = {
     "Conv": _conv,
     "Div": _binary(operator.truediv),
     "Gemm": _gemm,
+    "Gather": _gather,
     "Gelu": _gelu,
     "GlobalAveragePool": _global_average,
     "HardSwish": _unary(nnf.hardswish),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 import torch  # noqa: TC002 - TorchScript reads annotations
 
-from exporters.graph.patterns.values import constant, integer, ints, producer, rank
+from exporters.graph.values import constant, integer, ints, producer, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,11 +125,21 @@ class Sizes:
         if node.op_type in {"Gather", "Slice"}:
             return self.graph.call_function(picked, (self._made(source), self._places(node)))
         if node.op_type == "Concat":
-            return self.graph.call_function(joined, ([self._made(v) for v in node.inputs if v is not None],))
+            return self._joined([self._made(v) for v in node.inputs if v is not None])
         if node.op_type in _PAIRS:
             operands = tuple(self._made(v) for v in node.inputs if v is not None)
             return self.graph.call_function(_PAIRS[node.op_type], operands)
         return self._made(source)  # Unsqueeze, Squeeze and Cast: one number is a list of one
+
+    def _joined(self, parts: list[Any]) -> Any:
+        """One list; numbers that are known stand together, and TorchScript cannot tell of what an empty list is one."""
+        merged: list[Any] = []
+        for part in parts:
+            if isinstance(part, list) and merged and isinstance(merged[-1], list):
+                merged[-1] = merged[-1] + part
+            elif part != []:
+                merged.append(part)
+        return merged[0] if len(merged) == 1 else self.graph.call_function(joined, (merged,))
 
     def _places(self, node: ir.Node) -> list[int] | None:
         """Which elements of its input a Shape, Gather or Slice gives; None for all of a Shape, or where it varies."""

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from exporters.graph.clean import CONSTANT
+from exporters.graph.values import CONSTANT
 from exporters.onnx_to_torch.dtypes import tensor_of
 
 # Inputs that hold what training observed, not what it learned: operator -> their positions.

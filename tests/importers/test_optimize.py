@@ -155,6 +155,20 @@ def test_wide_kernels_alone_stay_as_they_are(channels, last):
     assert_same(proto, weights(2, 4, 6, 5))
 
 
+@pytest.mark.parametrize(("strides", "product"), [([1, 1], True), ([2, 2], False)])
+def test_pixels_of_many_channels_are_multiplied_where_they_are_few(strides, product):
+    kernel = {"c.weight": weights(8, 600, 1, 1), "c.bias": weights(8)}
+    proto = model([("Conv", ["x", *kernel], ["y"], {"strides": strides})], kernel, ("N", 600, "H", "W"))
+    module = onnx_to_torch.build(proto, optimize=True)
+    assert ("pointwise" in module.code) == product
+    scripted = saved_and_loaded(module)
+    for shape in ((1, 600, 7, 7), (2, 600, 16, 16), (1, 600, 1, 1)):  # below and above the limit
+        x = torch.from_numpy(weights(*shape))
+        expected = torch.conv2d(x, module.get_parameter("c.weight"), module.get_parameter("c.bias"), strides)
+        assert scripted(x).is_contiguous()
+        torch.testing.assert_close(scripted(x), expected, rtol=1e-5, atol=1e-4)
+
+
 def geometries(count: int):
     """Random attributes of pools and convolutions, the same each time."""
     draw = random.Random(11)

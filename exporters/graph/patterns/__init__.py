@@ -34,7 +34,7 @@ from exporters.graph.patterns import (
     swish,
 )
 from exporters.graph.patterns.registry import PATTERNS, Pattern, pattern, replace
-from exporters.graph.patterns.values import same_shape
+from exporters.graph.values import ints, same_shape
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -108,21 +108,22 @@ def _once(model: ir.Model, graph: ir.Graph, rules: list[Pattern]) -> Counter[str
 
 
 def _remove_idle(graph: ir.Graph) -> None:
-    """Reshapes to the shape that is there already, and casts to that dtype, hide a form; converters leave them."""
+    """What changes nothing hides a form: reshapes to the same shape, casts to the same dtype, padding by nothing."""
     for node in list(graph):
         given, out = node.inputs[0] if node.inputs else None, node.outputs[0]
-        if given is not None and not out.is_graph_output() and _is_idle(node, given):
+        if node.domain == "" and given is not None and not out.is_graph_output() and _is_idle(node, given):
             ir.convenience.replace_all_uses_with(out, given)
             graph.remove(node, safe=True)
 
 
 def _is_idle(node: ir.Node, given: ir.Value) -> bool:
     out = node.outputs[0]
-    if node.domain != "" or node.op_type not in {"Cast", "Reshape"}:
-        return False
+    if node.op_type == "Reshape":
+        return given.shape is not None and out.shape is not None and same_shape(given.shape, out.shape)
     if node.op_type == "Cast":
         return given.dtype is not None and given.dtype == node.attributes["to"].as_int()
-    return given.shape is not None and out.shape is not None and same_shape(given.shape, out.shape)
+    amounts = ints(node, "pads", 1) if node.op_type == "Pad" else None
+    return bool(amounts) and not any(amounts or [])
 
 
 def _use(model: ir.Model, node: ir.Node, rule: Pattern) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from exporters.graph.patterns import attention_operator
 from exporters.graph.patterns.heads import exchanged, without_repeats
 from exporters.graph.patterns.registry import Operand, Step, pattern
-from exporters.graph.patterns.values import bare, integer, is_float, permutation, producer, rank, same_size, scalar
+from exporters.graph.values import bare, integer, is_float, permutation, producer, rank, same_size, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

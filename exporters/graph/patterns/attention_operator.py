@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from exporters.graph.operator_table import used_outputs
 from exporters.graph.patterns.registry import Step
-from exporters.graph.patterns.values import integer, rank, same_size
+from exporters.graph.values import integer, rank, same_size
 
 if TYPE_CHECKING:
     from exporters.graph.patterns.registry import Operand

@@ -10,7 +10,7 @@ import numpy as np
 from exporters.graph.patterns.extents import reshaped, sizes
 from exporters.graph.patterns.registry import Operand, Step, pattern
 from exporters.graph.patterns.statistics import Statistics, affine, per_axis, statistics
-from exporters.graph.patterns.values import bare, producer
+from exporters.graph.values import bare, producer
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exporters.graph.patterns.registry import Step, keeps_rank, pattern
-from exporters.graph.patterns.values import is_float, producer, scalar
+from exporters.graph.values import is_float, producer, scalar
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.registry import Operand, Step, pattern
-from exporters.graph.patterns.values import is_float, rank
+from exporters.graph.values import is_float, rank
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from exporters.graph.patterns.values import COUNTING, constant, integer, ints, producer, rank
 from exporters.graph.regroup import REST, Extent
+from exporters.graph.values import COUNTING, constant, integer, ints, producer, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ import numpy as np
 from exporters.graph.patterns.polynomial import Polynomial, equals, expand, monomial
 from exporters.graph.patterns.registry import Step, pattern
 from exporters.graph.patterns.statistics import affine, per_axis, statistics
-from exporters.graph.patterns.values import bare, constant, producer, rank, same_size, scalar, search
+from exporters.graph.values import bare, constant, producer, rank, same_size, scalar, search
 
 if TYPE_CHECKING:
     import onnx_ir as ir

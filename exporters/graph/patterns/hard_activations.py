@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.polynomial import Polynomial, equals, expand, monomial
 from exporters.graph.patterns.registry import Step, keeps_rank, pattern
-from exporters.graph.patterns.values import close, is_float, producer, scalar, search
+from exporters.graph.values import close, is_float, producer, scalar, search
 
 if TYPE_CHECKING:
     import onnx_ir as ir

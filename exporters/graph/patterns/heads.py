@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from exporters.graph.patterns.extents import expanded, picked, reshaped, sizes
-from exporters.graph.patterns.values import bare, integer, ints, permutation, producer
 from exporters.graph.regroup import Extent
+from exporters.graph.values import bare, integer, ints, permutation, producer
 
 _THIRD = ([2], [-3])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.registry import Step, keeps_rank, pattern
 from exporters.graph.patterns.statistics import affine, per_axis, statistics
-from exporters.graph.patterns.values import rank
+from exporters.graph.values import rank
 
 if TYPE_CHECKING:
     import onnx_ir as ir

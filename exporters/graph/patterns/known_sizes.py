@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from exporters.graph.clean import CONSTANT, infer_shapes
+from exporters.graph.clean import infer_shapes
 from exporters.graph.patterns.extents import Extents, Reading, expanded, reshaped
-from exporters.graph.patterns.values import rank
 from exporters.graph.regroup import Extent
+from exporters.graph.values import CONSTANT, rank
 
 _MOST_ROUNDS = 6  # a size that is known now may make the next shape known
 _LAYING_OUT = {"Expand": expanded, "Reshape": reshaped}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.registry import Step, pattern
-from exporters.graph.patterns.values import producer, rank, same_shape, same_size
+from exporters.graph.values import producer, rank, same_shape, same_size
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.registry import Step, keeps_rank, pattern
-from exporters.graph.patterns.values import bare, is_float, producer
+from exporters.graph.values import bare, is_float, producer
 
 if TYPE_CHECKING:
     import onnx_ir as ir

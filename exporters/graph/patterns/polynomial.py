@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from exporters.graph.patterns.values import bare, is_fixed, producer, rounding, scalar
+from exporters.graph.values import bare, is_fixed, producer, rounding, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Collection

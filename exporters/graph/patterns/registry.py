@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from exporters.graph.clean import CONSTANT
 from exporters.graph.operator_table import FUSED
-from exporters.graph.patterns.values import COUNTING, constant, rank, scalar
+from exporters.graph.values import CONSTANT, COUNTING, constant, rank, scalar
 
 
 @dataclass(frozen=True)

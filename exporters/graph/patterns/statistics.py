@@ -9,7 +9,7 @@ import numpy as np
 
 from exporters.graph.patterns.polynomial import ONE, Monomial, Polynomial, equals, expand, monomial
 from exporters.graph.patterns.registry import Operand, Step
-from exporters.graph.patterns.values import (
+from exporters.graph.values import (
     bare,
     constant,
     integer,

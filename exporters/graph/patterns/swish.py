@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.polynomial import equals, expand, monomial
 from exporters.graph.patterns.registry import Step, keeps_rank, pattern
-from exporters.graph.patterns.values import bare, is_float, producer, scalar
+from exporters.graph.values import bare, is_float, producer, scalar
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -9,13 +9,13 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from exporters.graph import clean
-from exporters.graph.patterns.values import same_size
 from exporters.graph.recurrent import cells, loop, masks, scan
 from exporters.graph.recurrent.cells import Cell, Gate
 from exporters.graph.recurrent.expression import Known, Sum
 from exporters.graph.recurrent.masks import Mask
 from exporters.graph.recurrent.steps import Output, State, Steps, is_used
 from exporters.graph.recurrent.writer import Array, Writer, is_zero
+from exporters.graph.values import same_size
 
 _READ = {"Loop": loop.read, "Scan": scan.read}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from exporters.graph.clean import CONSTANT
+from exporters.graph.values import CONSTANT
 
 Array = np.ndarray[Any, Any]
 

@@ -1,4 +1,4 @@
-"""What patterns ask of a value: who computes it, whether it is a known number, how many dimensions it has."""
+"""What is asked of a value: who computes it, whether it is a known number, how many dimensions it has."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+CONSTANT = "constant"  # key in `Value.meta`: this initializer was written in the graph, it was not trained
 COUNTING = frozenset({ir.DataType.INT64, ir.DataType.INT32})  # what sizes, axes and indices are made of
 
 _DEEPEST = 12  # a scale written as 1 / sqrt(sqrt(size)) is a chain of six
