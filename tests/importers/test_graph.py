@@ -143,9 +143,9 @@ def test_elements_gathered_along_a_row_are_folded_right() -> None:
     for name, values in (("kinds", [[7, 8, 9, 10, 11, 12]]), ("places", [[0, 2, -1, 3]])):
         model.graph.initializer.append(numpy_helper.from_array(np.array(values), name))
     cleaned = clean(read(model))
-    value = cleaned.graph.initializers["picked"].const_value
+    value = cleaned.graph.initializers["numbers"].const_value
     assert value is not None
-    assert value.numpy().tolist() == [[7, 9, 12, 10]]
+    assert value.numpy().tolist() == [[7.0, 9.0, 12.0, 10.0]]
 
 
 def test_arithmetic_on_weights_is_not_folded() -> None:
