@@ -2,9 +2,9 @@
 
 1. Functions of the model are inlined, so that every node is an operator.
 2. `Constant` nodes become initializers (marked, so that no importer takes them for trained weights).
-3. What only moves integers about is computed now (see `fold`).
-4. `Identity` nodes and nodes whose result nobody uses are removed.
-5. Shapes and dtypes are inferred, and sizes that are fixed although others are free are computed now (see `sizes`).
+3. Shapes and dtypes are inferred from the inputs; what the file says of its own is believed where it fits them.
+4. What only moves integers about is computed now, sizes that are fixed although others are free too (see `sizes`).
+5. `Identity` nodes and nodes whose result nobody uses are removed.
 
 Weights keep their bits and their names: nothing here rounds, fuses or transposes a trained tensor.
 """
@@ -17,7 +17,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from exporters.graph import fold, sizes
+from exporters.graph import sizes
 from exporters.graph.values import CONSTANT
 
 # A graph that ONNX cannot infer keeps what it declares; the log of that would be a stack trace on the user's terminal.
@@ -33,10 +33,9 @@ def clean(model: ir.Model) -> ir.Model:
     ):
         model = step(model).model
     model = lift_constants(model)
-    fold.fold(model)
     model.functions.clear()  # all inlined by now
     model = common.IdentityEliminationPass()(model).model
-    model = infer_shapes(common.RemoveUnusedNodesPass()(model).model)
+    model = _infer_anew(common.RemoveUnusedNodesPass()(model).model)
     if sizes.carry(model):
         model = common.RemoveUnusedNodesPass()(model).model
     return model
@@ -57,6 +56,37 @@ def lift_constants(model: ir.Model) -> ir.Model:
         if name in names:
             value.meta[CONSTANT] = True
     return model
+
+
+def _infer_anew(model: ir.Model) -> ir.Model:
+    """Infer shapes from the inputs alone, then fill in what the file says of the rest.
+
+    A file may say what is no longer true: whoever frees the batch of an exported model edits its input, and the shapes
+    within still tell the example's. Where one of them cannot be, no size among them is believed, only how many there
+    are.
+    """
+    values = [value for node in model.graph.all_nodes() for value in node.outputs if not value.is_graph_output()]
+    declared = {value: value.shape for value in values if value.shape is not None}
+    for value in declared:
+        value.shape = None
+    model = infer_shapes(model)
+    free = {
+        size.value for value in model.graph.inputs for size in value.shape or () if isinstance(size, ir.SymbolicDim)
+    }
+    believed = not any(_contradicts(shape, value.shape, free) for value, shape in declared.items())
+    for value, shape in declared.items():
+        sizes.fill(value, list(shape) if believed else [None] * len(shape))
+    return model
+
+
+def _contradicts(declared: ir.Shape, inferred: ir.Shape | None, free: set[str | None]) -> bool:
+    """Whether a size that was declared fixed is another one, or one of the inputs' free ones."""
+    if inferred is None:
+        return False
+    return len(declared) != len(inferred) or any(
+        isinstance(said, int) and said != found and (isinstance(found, int) or found.value in free - {None})
+        for said, found in zip(declared, inferred, strict=True)
+    )
 
 
 def infer_shapes(model: ir.Model) -> ir.Model:

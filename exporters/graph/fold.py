@@ -29,16 +29,6 @@ ALWAYS = frozenset({"ConstantOfShape"})
 LARGEST = 1 << 28  # elements; a larger ConstantOfShape stays an operator
 
 
-def fold(model: ir.Model) -> None:
-    """Replace foldable nodes of `model` by initializers, in place."""
-    opset = model.opset_imports.get("", 1)
-    graph = model.graph
-    for node in list(graph):
-        result = computed(node, opset)
-        if result is not None:
-            replace(graph, node, result)
-
-
 def computed(node: ir.Node, opset: int) -> Any:
     """The result of `node` as an array, where it is one to be folded; else None."""
     if node.domain != "" or node.op_type not in MOVES or len(node.outputs) != 1:

@@ -16,9 +16,12 @@ import numpy as np
 
 from exporters.graph import fold
 from exporters.graph.sizes import numbers, shapes
+from exporters.graph.sizes.shapes import fill
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+__all__ = ["carry", "fill"]
 
 _FLOATS = 16  # elements of a result that is no integer: a few factors, never a tensor of values
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx
@@ -41,11 +41,11 @@ class Inference:
         rule = RULES.get(node.op_type)
         found = rule(self.known, node) if rule is not None else None
         if found is not None:
-            _fill(node.outputs[0], found)
+            fill(node.outputs[0], found)
             if _is_settled(node.outputs[0].shape):
                 return
         for value, sizes in self._asked(node):
-            _fill(value, sizes)
+            fill(value, sizes)
 
     def _asked(self, node: ir.Node) -> list[tuple[ir.Value, Sizes]]:
         """What ONNX infers for this node alone; nothing where it cannot."""
@@ -90,18 +90,23 @@ def _is_settled(shape: ir.Shape | None) -> bool:
     """Whether there is nothing left to find out: each size is a number, or free by a name that somebody gave it."""
     if shape is None:
         return False
-    return all(isinstance(size, int) or not (size.value is None or size.value.startswith("unk__")) for size in shape)
+    return all(_is_known(size) for size in shape)
 
 
-def _fill(value: ir.Value, sizes: Sizes) -> None:
+def _is_known(size: int | ir.SymbolicDim) -> bool:
+    """Whether a size is a number or has a name that somebody gave it, rather than ONNX's inference."""
+    return isinstance(size, int) or not (size.value is None or size.value.startswith("unk__"))
+
+
+def fill(value: ir.Value, sizes: Sequence[int | ir.SymbolicDim | None]) -> None:
+    """Add to the shape of `value` what `sizes` tell; a size that is known stays."""
     old = value.shape
     if old is None:
         value.shape = ir.Shape(sizes)
-        return
-    if len(old) != len(sizes):
-        return
-    kept = [was if isinstance(was, int) or now is None else now for was, now in zip(old, sizes, strict=True)]
-    value.shape = ir.Shape(kept)
+    elif len(old) == len(sizes):
+        value.shape = ir.Shape([
+            now if now is not None and not _is_known(was) else was for was, now in zip(old, sizes, strict=True)
+        ])  # fmt: skip
 
 
 def _numbered(elements: Any) -> Sizes:
