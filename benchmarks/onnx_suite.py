@@ -57,6 +57,7 @@ TOLD = {
     r"node '[^']*': (\S+) \(opset \d+\) has no (PyTorch|Keras) form": r"\1 has no \2 form",
     r"node '[^']*': (.*?),? ha(?:s|ve) no (PyTorch|Keras) form": r"\1: without a \2 form",
     r"has no tensors of type|can't convert np.ndarray|is no tensor of a known rank|of which Keras has no": NO_TYPE,
+    r"is control flow of TensorFlow's own": "control flow that a SavedModel alone holds",
     r"computed from several unknown sizes": "a size computed from several unknown sizes has no Keras form",
     r"ImageDecoder: a file that is no": "ImageDecoder opens neither WebP nor JPEG 2000",
     r"not built, see the column model": "not built, see the column of the model",

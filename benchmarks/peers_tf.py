@@ -48,13 +48,14 @@ PATIENCE = 600  # seconds for one conversion
 LIMIT = 10.0  # of R, above which the verdict is FAIL
 INTRODUCTION = (
     "PyTorch models of random weights, all from the same ONNX file (opset 17, batch free, the other sizes given), "
-    "except for nobuco, which takes the PyTorch module. R: the error of the SavedModel in units of the source's own "
+    "except for nobuco, which takes the PyTorch module, and is given tf_keras as the Keras 2 that it is written for. "
+    "R: the error of the SavedModel in units of the source's own "
     "rounding error, the worst of batches 1, 2, 3 and 7; **wrong** above 10; where a file takes one batch size alone, "
     "that is said. Latency: ours over theirs at batch 1, one thread, both through `serving_default` in turns in one "
     "process (below 1 ours is faster), with the interval of the ratio; a peer's file takes its images in the order "
     "that it declares, so one that is channels last saves a transpose. Converting: CPU seconds beyond the imports, and "
-    "peak memory above what stood before, in sizes of the ONNX file. .h5: whether plain `keras.models.load_model` of "
-    "Keras 3 opens the file, "
+    "peak memory above what stood before; the size of the ONNX file is beside the model's name. .h5: whether plain "
+    "`keras.models.load_model` of Keras 3 opens the file, "
     "and gives what the SavedModel gives."
 )
 
@@ -118,20 +119,24 @@ def _onnx2tf(_: str, onnx: Path, target: Path) -> Callable[[], None]:
     def h5() -> None:
         onnx2tf.convert(
             input_onnx_file_path=str(shutil.copy(onnx, target / "again.onnx")), output_h5=True,
-            output_folder_path=str(target / "h5"), non_verbose=True,
+            output_folder_path=str(target / "h5"), output_signaturedefs=True, non_verbose=True,
         )  # fmt: skip
-        (written,) = (target / "h5").glob("*.h5")
-        written.rename(target / "model.h5")
+        (target / "h5" / "again_float32.h5").rename(target / "model.h5")
 
     convert.h5 = h5  # type: ignore[attr-defined]
     return convert
 
 
 def _nobuco(name: str, _: Path, target: Path) -> Callable[[], None]:
-    import nobuco
+    import tf_keras
     import torch
 
-    from benchmarks import torch_zoo
+    # It is written for Keras 2, which goes by the name of tf_keras now.
+    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == tf_keras.__name__}
+    sys.modules |= {name.removeprefix("tf_"): module for name, module in loaded.items()}
+    from benchmarks import torch_zoo, torchvision_schemas  # noqa: F401 - declared before torchvision is imported
+
+    import nobuco  # isort: skip - see above
 
     model, example = torch_zoo.built(name), torch.randn(1, *SHAPES[name])
     made: list[Any] = []
@@ -178,10 +183,10 @@ def convert(converter: str, name: str, folder: Path) -> dict[str, Any]:
     before, started = turns.peak(), sum(os.times()[:4])
     run()
     used = sum(os.times()[:4]) - started
-    found = {"cpu_s": used, "memory": (turns.peak() - before) * 2**20 / onnx.stat().st_size}
+    found = {"cpu_s": used, "memory_mb": turns.peak() - before}
     try:
         run.h5()  # type: ignore[attr-defined]
-    except Exception as error:  # noqa: BLE001 - whatever a converter raises is its row
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a converter raises is its row
         return found | {"h5": _line(error)}
     return found
 
@@ -208,7 +213,9 @@ def check(converter: str, folder: Path) -> dict[str, Any]:
 def _ratio(found: Any, given: Any, truth: Any) -> float:
     import numpy as np
 
-    noise = max(float(np.linalg.norm(given - truth)), 4 * np.finfo(np.float32).eps * float(np.linalg.norm(truth)))
+    noise = max(
+        float(np.linalg.norm(given - truth)), 4 * float(np.finfo(np.float32).eps) * float(np.linalg.norm(truth))
+    )
     return float(np.linalg.norm(found - truth)) / noise
 
 
@@ -283,7 +290,7 @@ def timed(converter: str, folder: Path, seconds: float) -> dict[str, Any]:
     return turns.compared(*turns.times(lambda _: theirs(fed[id(theirs)]), lambda _: ours(fed[id(ours)]), None, seconds))
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:160] if lines else ''}"
 
@@ -321,10 +328,10 @@ def _child(python: str, *arguments: str, **environment: str) -> dict[str, Any]:
 
 
 def measured(name: str, folder: Path, known: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
-    rows = dict(known)
     made = _child(sys.executable, "source", name, str(folder))
     if "error" in made:
         raise RuntimeError(f"{name}: {made['error']}")
+    rows = {**known, **made}
     for converter in CONVERTERS:
         if given.only and converter not in (*given.only, OURS):
             continue
@@ -344,10 +351,11 @@ def page(data: dict[str, Any]) -> str:
     """The whole page, from the results file alone."""
     note = "<!-- written by benchmarks/peers_tf.py: do not edit -->"
     parts = ["# SavedModel and .h5 beside other converters", note, INTRODUCTION, "## In short", _short(data["models"])]
-    head = "| Model | Converter | R | ours / theirs | CPU s | memory | .h5 in plain Keras |"
+    head = "| Model | Converter | R | ours / theirs | CPU s | MB | .h5 in plain Keras |"
     table = [head, "|---|---|---:|---:|---:|---:|---|"]
     for name, rows in data["models"].items():
-        table += [_row(name, converter, rows[converter]) for converter in CONVERTERS if converter in rows]
+        title = f"{name} ({rows['onnx_mb']:.1f} MB)"
+        table += [_row(title, converter, rows[converter]) for converter in CONVERTERS if converter in rows]
     told = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
     return "\n\n".join([*parts, "## Model by model", "\n".join(table), f"Versions: {told}."]) + "\n"
 
@@ -380,7 +388,7 @@ def _row(name: str, converter: str, row: dict[str, Any]) -> str:
     speed = row.get("speed", {})
     ratio = f"{speed['ratio']:.2f} ({speed['low']:.2f} to {speed['high']:.2f})" if "ratio" in speed else ""
     h5 = _cell(row.get("h5", ""))
-    return f"| {name} | {converter} | {_quality(row)} | {ratio} | {row['cpu_s']:.1f} | {row['memory']:.1f} | {h5} |"
+    return f"| {name} | {converter} | {_quality(row)} | {ratio} | {row['cpu_s']:.1f} | {row['memory_mb']:.0f} | {h5} |"
 
 
 def _quality(row: dict[str, Any]) -> str:

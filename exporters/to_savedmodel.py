@@ -32,7 +32,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
     from toolkit.runtime.savedmodel_runner import import_tensorflow
 
     tf = import_tensorflow()
-    model = onnx_to_keras.build(path, optimize=options.optimize)
+    model = onnx_to_keras.build(path, optimize=options.optimize, plain=False)
     flat = positional(signature)
     function = concrete_function(tf, keras_call(model, flat), flat)
     _save(function, _variables(model), target, flat, contract)

@@ -43,7 +43,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
     tf = import_tensorflow()
     flat = positional(signature)
     with litert_loops.replacing():
-        model = onnx_to_keras.build(path)
+        model = onnx_to_keras.build(path, plain=False)
         function = concrete_function(tf, keras_call(model, flat), flat)
     _convert(function, target, flat, contract, options)
 

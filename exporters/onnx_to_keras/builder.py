@@ -41,12 +41,16 @@ LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks wh
 
 
 def build(
-    model: str | Path | onnx.ModelProto | ir.Model, dtype: str | None = None, *, optimize: bool = False
+    model: str | Path | onnx.ModelProto | ir.Model,
+    dtype: str | None = None,
+    *,
+    optimize: bool = False,
+    plain: bool = True,
 ) -> keras.Model:
     where = read.name_of(model)
     graph_model = prepare(read.read(model), optimize=optimize)
     KERAS.require(graph_model, where)
-    return Builder(graph_model, where, dtype).build()
+    return Builder(graph_model, where, dtype, plain=plain).build()
 
 
 def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
@@ -67,8 +71,9 @@ def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
 class Builder:
     """Holds what was computed so far: `values` maps what is computed to a tensor, a constant or sizes."""
 
-    def __init__(self, model: ir.Model, where: str, dtype: str | None) -> None:
+    def __init__(self, model: ir.Model, where: str, dtype: str | None, *, plain: bool = True) -> None:
         self.model = model
+        self.plain_model = plain
         self.where = where
         self.dtype = dtype
         self.values: dict[ir.Value, Any] = {}
@@ -79,12 +84,22 @@ class Builder:
     def build(self) -> keras.Model:
         source = self.model.graph
         inputs = [self._input(value) for value in source.inputs]
-        self.scope = Scope(inputs[0] if inputs else None, self.dtype)
+        self.scope = Scope(inputs[0] if inputs else None, self.dtype, plain=self.plain_model)
         for value in inputs:
             self.scope.name(value.name)
             self.scope.named.add(naming.operation_of(value))
         self.add_nodes(source)
-        outputs = [tensor(self.plain(value)) for value in source.outputs]
+        return self.model_of(inputs, list(source.outputs), self.scope.name(source.name or "model"))
+
+    def within(self, scope: Scope) -> Builder:
+        """A builder for a graph inside this one, whose model is another."""
+        inner = Builder(self.model, self.where, self.dtype, plain=self.plain_model)
+        inner.scope = scope
+        return inner
+
+    def model_of(self, inputs: list[KerasTensor], values: list[ir.Value], name: str) -> keras.Model:
+        """The model from `inputs` to what was computed for `values`."""
+        outputs = [tensor(self.plain(value)) for value in values]
         # a tensor may be a model's output once, and an input of the model is no layer's output
         seen = {id(value) for value in inputs}
         for index, value in enumerate(outputs):
@@ -95,7 +110,7 @@ class Builder:
                 )
             seen.add(id(value))
         naming.rename(outputs, self.scope)
-        return nesting.model(inputs, outputs, self.scope.name(source.name or "model"))
+        return nesting.model(inputs, outputs, name)
 
     def add_nodes(self, graph: ir.Graph) -> None:
         for node in graph:

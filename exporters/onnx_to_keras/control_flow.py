@@ -1,23 +1,29 @@
 """If, Loop and Scan without control flow: a branch picked while the model is built, or both and a choice between their
 results; a body written out once per iteration. So the model stays one of built-in operations, as an .h5 file must be.
+Where that cannot be, a model that is not to be `plain` has TensorFlow's own loops and branches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx_ir as ir
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Operand, Unknown, places, tensor
+from exporters.onnx_to_keras import tensorflow_calls
+from exporters.onnx_to_keras.operand import Constant, Operand, Sizes, Unknown, places, size_of, tensor
 from exporters.onnx_to_keras.table import KERAS
+from exporters.onnx_to_keras.tensorflow_calls import Part, Spec
 from toolkit.errors import UnsupportedOperator
 
 if TYPE_CHECKING:
     from exporters.onnx_to_keras.builder import Builder
 
 LONGEST = 1024  # iterations written out
+Turn = Callable[[Any, Any, list[Any], list[Any]], list[Any]]
 
 
 @KERAS.op("If", since=1, outputs=None, layout="subgraphs")
@@ -26,19 +32,27 @@ def branch(cond: Operand, then_branch: Any, else_branch: Any, builder: Any, outp
     if isinstance(cond, Constant):
         return run(builder, then_branch if cond.array.any() else else_branch, [])
     chosen = ops.reshape(ops.cast(tensor(cond), "bool"), ())
-    pairs = zip(run(builder, then_branch, []), run(builder, else_branch, []), strict=True)
-    return [_chosen(chosen, tensor(one), tensor(other), "If") for one, other in pairs]
+    results = [[tensor(value) for value in run(builder, graph, [])] for graph in (then_branch, else_branch)]
+    if not builder.plain_model and any(one.shape != other.shape for one, other in zip(*results, strict=True)):
+        return tensorflow_calls.branch(builder, chosen, then_branch, else_branch)
+    return [_chosen(chosen, one, other, "If") for one, other in zip(*results, strict=True)]
 
 
 @KERAS.op("Loop", since=1, outputs=None, layout="subgraphs")
 def loop(
-    M: int | None, cond: Operand | None, v_initial: list[Operand], body: Any, builder: Any, outputs: int = 1
+    M: Operand | None, cond: Operand | None, v_initial: list[Operand], body: Any, builder: Any, outputs: int = 1
 ) -> list[Any]:
-    """ONNX Loop of a number of iterations that is known: what is carried, then what each iteration gave, stacked.
+    """ONNX Loop: what is carried, then what each iteration gave, stacked.
 
-    A condition that depends on tensors holds on to the values as they were when it became false.
+    Of a number of iterations that is known, it is written out; a condition that depends on tensors holds on to the
+    values as they were when it became false.
     """
-    limit = _trip_count(M)
+    open_ended = _open_ended(M)
+    if open_ended:
+        tensorflow_calls.require(builder.scope, open_ended)
+        return _looped(M, cond, v_initial, body, builder, outputs)
+    assert isinstance(M, Constant), "another number of iterations is open"
+    limit = int(M.array.reshape(-1)[0])
     carried: list[Any] = list(v_initial)
     active: KerasTensor | None = None
     if isinstance(cond, Constant):
@@ -69,12 +83,36 @@ def loop(
     return [*carried, *stacked]
 
 
-def _trip_count(limit: int | None) -> int:
+def _open_ended(limit: Operand | None) -> str | None:
+    """What a Loop is called whose iterations cannot be written out."""
     if limit is None:
-        raise UnsupportedOperator("a Loop that only its condition ends has no Keras form")
-    if limit > LONGEST:
-        raise UnsupportedOperator(f"a Loop of {limit} iterations, more than {LONGEST}, has no Keras form")
-    return limit
+        return "a Loop that only its condition ends"
+    if not isinstance(limit, Constant):
+        return "a Loop with 'M' computed when the model runs"
+    count = int(limit.array.reshape(-1)[0])
+    return f"a Loop of {count} iterations, more than {LONGEST}," if count > LONGEST else None
+
+
+def _looped(
+    limit: Operand | None, cond: Operand | None, v_initial: list[Operand], body: Any, builder: Any, outputs: int
+) -> list[Any]:
+    """The Loop as TensorFlow's own."""
+    most = builder.constant(np.iinfo(np.int64).max) if limit is None else limit
+    going = builder.constant(True) if cond is None else cond
+    state = [tensor(value) for value in v_initial]
+
+    def make(specs: list[Spec]) -> tuple[Part, Turn]:
+        part = tensorflow_calls.part(builder, body, [((), "int64"), ((), "bool"), *specs], "loop")
+
+        def turn(index: Any, onwards: Any, values: list[Any], others: list[Any]) -> list[Any]:
+            return part([index, onwards, *values], others)
+
+        return part, turn
+
+    last, first = (ops.reshape(tensor(value), ()) for value in (most, going))
+    return tensorflow_calls.loop(
+        builder, ops.cast(last, "int64"), ops.cast(first, "bool"), state, make, [], outputs - len(state)
+    )
 
 
 def _total(flags: list[KerasTensor]) -> KerasTensor:
@@ -102,7 +140,13 @@ def scan(
     count = scanned[0].shape[axes[0]]
     if count is None or count > LONGEST:
         known = "of a length known only when the model runs" if count is None else f"of more than {LONGEST} steps"
-        raise UnsupportedOperator(f"a Scan {known} has no Keras form")
+        tensorflow_calls.require(builder.scope, f"a Scan {known}")
+        results = _scanned([tensor(value) for value in carried], scanned, axes, backward, body, builder, outputs)
+        return results[:states] + [
+            _placed(value, bool(scan_output_directions and scan_output_directions[i]),
+                    scan_output_axes[i] if scan_output_axes else 0)
+            for i, value in enumerate(results[states:])
+        ]  # fmt: skip
     steps: list[list[Any]] = []
     for index in range(count):
         slices = [
@@ -118,6 +162,46 @@ def scan(
         back = bool(scan_output_directions and scan_output_directions[i])
         stacked.append(_stacked(parts[::-1] if back else parts, scan_output_axes[i] if scan_output_axes else 0))
     return [*carried, *stacked]
+
+
+def _scanned(
+    state: list[KerasTensor],
+    scanned: list[KerasTensor],
+    axes: list[int],
+    backward: list[int],
+    body: Any,
+    builder: Any,
+    outputs: int,
+) -> list[KerasTensor]:
+    """The Scan as TensorFlow's own loop: the states, then what each step gave, along a new first axis."""
+    axes = [axis % len(x.shape) for x, axis in zip(scanned, axes, strict=True)]
+    slices: list[Spec] = [
+        ((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype) for x, axis in zip(scanned, axes, strict=True)
+    ]
+    length = ops.cast(tensor(Sizes(np.array([size_of(scanned[0], axes[0])], object), builder.scope)), "int64")
+
+    def make(specs: list[Spec]) -> tuple[Part, Turn]:
+        part = tensorflow_calls.part(builder, body, [*specs, *slices], "scan")
+
+        def turn(index: Any, onwards: Any, values: list[Any], others: list[Any]) -> list[Any]:
+            mine = [
+                ops.take(x, ops.shape(x)[axis] - 1 - ops.cast(index, "int32") if back else index, axis)
+                for x, axis, back in zip(others, axes, backward, strict=False)
+            ]
+            return [onwards, *part([*values, *mine], others[len(axes) :])]
+
+        return replace(part, outputs=[((), "bool"), *part.outputs]), turn
+
+    going = ops.cast(tensor(builder.constant(True)), "bool")
+    return tensorflow_calls.loop(
+        builder, ops.reshape(length, ()), going, state, make, scanned, outputs - len(state)
+    )  # fmt: skip
+
+
+def _placed(value: KerasTensor, backward: bool, axis: int) -> KerasTensor:
+    """What was stacked along the first axis, along another one, and the last step first if so."""
+    value = ops.flip(value, 0) if backward else value
+    return ops.moveaxis(value, 0, axis) if axis else value
 
 
 @KERAS.op("Scan", since=8, outputs=None, layout="subgraphs")
@@ -177,7 +261,8 @@ def _chosen(condition: KerasTensor, one: KerasTensor, other: KerasTensor, what: 
     if tuple(one.shape) != tuple(other.shape):
         raise UnsupportedOperator(
             f"{what} between tensors of shapes {tuple(one.shape)} and {tuple(other.shape)}, picked when the model runs,"
-            " has no Keras form"
+            " has no Keras form",
+            hint=tensorflow_calls.ADVICE if len(one.shape) == len(other.shape) else KERAS.advice,
         )
     pick: Callable[[Any, Any], Any] = lambda x, y: ops.where(condition, x, y)  # noqa: E731
     return pick(one, other)

@@ -14,9 +14,20 @@ import h5py
 import keras
 from keras.src.legacy.saving import json_utils, legacy_h5_format
 
+from exporters.onnx_to_keras.tensorflow_calls import ADVICE, TensorFlowCall
+from toolkit.errors import UnsupportedOperator
+
 
 def save(model: keras.Model, path: str | Path) -> None:
-    """Write `model`, without its optimizer or loss: a compiled model may not load elsewhere."""
+    """Write `model`, without its optimizer or loss: a compiled model may not load elsewhere.
+
+    Raises UnsupportedOperator for a model that was not built to be `plain` and has TensorFlow's own operations.
+    """
+    foreign = [layer.name for layer in model.layers if isinstance(layer, TensorFlowCall)]
+    if foreign:
+        raise UnsupportedOperator(
+            f"'{foreign[0]}' is control flow of TensorFlow's own, which no file of Keras holds", hint=ADVICE
+        )
     kind = "Sequential" if isinstance(model, keras.Sequential) else "Functional"
     config = {"class_name": kind, "config": model.get_config()}
     with h5py.File(path, "w") as file:

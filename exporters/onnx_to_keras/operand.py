@@ -22,10 +22,12 @@ class Scope:
     Args:
         anchor: any symbolic tensor of the model; a constant must depend on an input to be part of a functional model.
         dtype: what float32 becomes, or None to leave it.
+        plain: whether the model is to be one of Keras' own operations, which files of Keras hold.
     """
 
-    def __init__(self, anchor: KerasTensor | None, dtype: str | None) -> None:
+    def __init__(self, anchor: KerasTensor | None, dtype: str | None, *, plain: bool = True) -> None:
         self.dtype = dtype
+        self.plain = plain
         self._anchor = anchor
         self.taken: set[str] = set()
         self.named: set[Any] = set()  # layers and inputs that bear their names from here

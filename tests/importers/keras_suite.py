@@ -41,6 +41,7 @@ from exporters.onnx_to_keras.operand import Length, Operand  # noqa: E402
 from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
 from tests.importers.cases import Case, selected  # noqa: E402
 from tests.importers.compare import as_array, difference  # noqa: E402
+from toolkit.errors import UnsupportedOperator  # noqa: E402
 
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None)
 SAMPLED = 6  # of so many models of a sample, one becomes files
@@ -62,7 +63,8 @@ def constants(case: Case) -> dict[str, bool]:
         for i, (name, parameter) in enumerate(zip(node.input, row.parameters.values(), strict=False)):
             if parameter.annotation == list[Operand]:
                 break  # all further inputs are of this list
-            if parameter.annotation not in TENSORS or i in WEIGHTS.get(node.op_type, ()):
+            known = i in WEIGHTS.get(node.op_type, ()) or (node.op_type, i) == ("Loop", 0)
+            if parameter.annotation not in TENSORS or known:
                 found[name] = i in WEIGHTS.get(node.op_type, ())
     return {name: is_weight for name, is_weight in found.items() if name in case.inputs}
 
@@ -95,7 +97,10 @@ def bound(case: Case) -> tuple[onnx.ModelProto, list[int]]:
 def run(case: Case) -> tuple[Any, list[list[Any]], str]:
     """The model, what it is fed with, and 'ok' or what is wrong with what it gives."""
     proto, kept = bound(case)
-    model = onnx_to_keras.build(proto)
+    try:
+        model = onnx_to_keras.build(proto)
+    except UnsupportedOperator:  # a SavedModel may hold what a file of Keras cannot
+        model = onnx_to_keras.build(proto, plain=False)
     feedings = [[as_array(inputs[i]) for i in kept] for inputs, _ in case.data]
     results = [as_list(model(feeding[0] if len(feeding) == 1 else feeding)) for feeding in feedings]
     return model, feedings, compared(case, [[np.asarray(value) for value in result] for result in results])
