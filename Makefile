@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch peers-tf cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -75,23 +75,34 @@ bench-savedmodel: $(READY)  ## SavedModel from ONNX against what Keras exports i
 peers-torch: .venv-peers/.ready  ## ONNX's cases through ours, onnx2torch, onnx2pytorch, onnx2fx -> docs/peers-torch.md
 	.venv-peers/bin/python benchmarks/peers_torch.py
 
+peers-tf: .venv-peers-tf/.ready .venv-onnx2tf/.ready  ## PyTorch models through ours, onnx2tf, nobuco, onnx2keras -> docs/peers-tf.md
+	.venv-peers-tf/bin/python benchmarks/peers_tf.py
+
 cuda:  ## the CUDA checks alone, with the interpreter that has the GPU's packages: make cuda CUDA_PYTHON=python3
 	$(or $(CUDA_PYTHON),$(BIN)/python) -m pytest -m cuda -ra tests
 
 clean:
-	rm -rf $(VENV) .venv-native .venv-peers build demo out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-native .venv-peers .venv-peers-tf .venv-onnx2tf build demo out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Environments of their own, on top of the project's packages: what is compared with must not mix with what we need.
 NATIVE := torchvision==0.28.0 timm==1.0.31
 HUGGING_FACE := transformers==5.23.0
+PEERS_TF := nobuco==0.17.0 onnx2keras==0.0.25 tf_keras==2.21.0 sty==1.0.6 tqdm==4.70.1 torchvision==0.28.0
+ONNX2TF := onnx2tf==1.29.24
 PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28.0 polygraphy==0.53.6
 
-.venv-native/.ready .venv-peers/.ready: $(READY)
+.venv-native/.ready .venv-peers/.ready .venv-peers-tf/.ready: $(READY)
 	$(PYTHON) -m venv $(@D)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
 	pwd >> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(if $(findstring peers,$@),$(PEERS),$(NATIVE))
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(if $(findstring peers-tf,$@),$(PEERS_TF),$(if $(findstring peers,$@),$(PEERS),$(NATIVE)))
 	$(if $(findstring native,$@),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(HUGGING_FACE))
+	touch $@
+
+# onnx2tf pins its own TensorFlow, NumPy and protobuf: nothing of ours may be beside them.
+.venv-onnx2tf/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(ONNX2TF)
 	touch $@
 
 $(READY): pyproject.toml constraints.txt
