@@ -21,6 +21,7 @@ class ExportOptions:
         source_lines: whether an ONNX graph says of each operator which line of the source it comes from. These are
             paths of this machine: they stay out of a file that goes elsewhere.
         precision: in how many bits a file holds its weights and computes ("fp32", "fp16", "bf16" or "int8").
+        target: the runtime that an ONNX file goes to (`exporters.targets`), which bounds its opset, IR and operators.
         calibration: a file of inputs from which int8 learns its ranges (`exporters.precision.calibration`).
     """
 
@@ -28,6 +29,7 @@ class ExportOptions:
     optimize: bool = True
     source_lines: bool = False
     precision: str = "fp32"
+    target: str | None = None
     calibration: str | None = None
 
     @property

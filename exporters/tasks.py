@@ -10,6 +10,7 @@ from typing import Any
 
 from exporters import to_onnx
 from exporters.options import ExportOptions
+from exporters.sources import dimensions
 from exporters.sources.opening import runner_of
 from exporters.sources.preprocessed import PreprocessedRunner, fitted
 from exporters.sources.source import Source
@@ -34,6 +35,8 @@ def open_source(
     described = Source.from_json(source)
     session.progress({"stage": f"open {described.name}"})
     runner = _behind_pipeline(described, runner_of(described, device, threads, model))
+    if described.runtime in ("tensorflow", "tf_keras") and not isinstance(runner, PreprocessedRunner):
+        runner.signature = dimensions.named(runner)
     return {
         "handle": session.keep(runner),
         "signature": runner.signature.to_json(),

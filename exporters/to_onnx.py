@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from exporters import targets
 from exporters.options import ExportOptions
 from exporters.sources import examples
 from toolkit.contract import Contract
@@ -50,6 +51,13 @@ def strategies(model: Runner) -> dict[str, Strategy]:
 
 
 def check_options(options: ExportOptions) -> None:
+    """Raise BadInput for an opset that cannot be written, or that the target cannot read."""
+    if options.target is not None and options.opset > targets.parse(options.target).opset:
+        newest = targets.parse(options.target).opset
+        raise BadInput(
+            f"opset {options.opset} is newer than {options.target} reads (up to {newest})", where="--opset",
+            hint="Leave it out: the target chooses.",
+        )  # fmt: skip
     if not 7 <= options.opset <= NEWEST_OPSET:
         raise BadInput(
             f"opset {options.opset} is outside what can be written (7 to {NEWEST_OPSET})", where="--opset",
@@ -202,7 +210,7 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     pad_guard.guard(graph)
     if not options.source_lines:
         _forget_lines(graph)
-    save(graph, path, model.signature, model.contract)
+    save(graph, path, model.signature, model.contract, options.target)
 
 
 def put_before(path: Path, pipeline: Pipeline, signature: Signature, contract: Contract) -> None:
@@ -215,19 +223,28 @@ def put_before(path: Path, pipeline: Pipeline, signature: Signature, contract: C
     save(graph, path, signature, contract)
 
 
-def save(graph: Any, path: Path, signature: Signature, contract: Contract) -> None:
-    """Give a graph its source's interface, write it (weights outside where they are large) and have it checked."""
+def save(graph: Any, path: Path, signature: Signature, contract: Contract, target: str | None = None) -> None:
+    """Give a graph its source's interface, write it (weights outside where they are large) and have it checked.
+
+    Raises ExportFailed for a graph that its target cannot read, naming the nodes.
+    """
     import onnx_ir as ir
 
     from exporters.graph import interface
 
     interface.finish(graph, signature, contract)
+    wanted = targets.parse(target) if target else None
+    if wanted is not None:
+        graph.ir_version = min(graph.ir_version, wanted.ir)
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     external = f"{path.name}.data" if size > INLINE_BYTES else None
     if external is None:
         ir.external_data.load_to_model(graph)  # a source may keep even small weights outside
     ir.save(graph, path, external_data=external)
     _check(path)
+    found = targets.troubles(path, wanted) if wanted is not None else []
+    if found:
+        raise ExportFailed("; ".join(found), hint="Choose a newer release of the target, or another operator.")
 
 
 def _forget_lines(graph: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters import options as export_options
-from exporters import to_onnx
+from exporters import targets, to_onnx
 from exporters.options import ExportOptions
 from exporters.precision import calibration, kinds
 from exporters.sources import examples, preprocessed
@@ -70,7 +70,8 @@ def export(
     output: str | Path = "out",
     inputs: Sequence[str] = (),
     *,
-    opset: int = export_options.DEFAULT_OPSET,
+    opset: int | None = None,
+    target: str | None = None,
     optimize: bool = True,
     precision: str = "fp32",
     calibrate: str | Path | None = None,
@@ -98,7 +99,8 @@ def export(
         to: format names, or "all".
         output: the bundle's folder; what stood there is replaced once everything has passed.
         inputs: `NAME:DTYPE[DIM,...]` texts, where the source does not say what its inputs are.
-        opset: ONNX operator set of what is written.
+        opset: ONNX operator set of what is written; 18, or the newest below that the target reads.
+        target: the runtime that the ONNX file goes to, such as "ort>=1.17", "ort-web" or "trt10".
         optimize: whether what is rebuilt from ONNX is made for speed, or keeps the source's weights bit for bit.
         precision: "fp16", "bf16" or "int8" for files in fewer bits, verified as a class of their own.
         calibrate: the .npz, or the folder of them, that int8 learns its ranges from; `data` if it is left out.
@@ -131,7 +133,7 @@ def export(
         resolved,
         names=formats.asked_for(to),
         output=Path(output),
-        options=ExportOptions(opset, optimize, precision=precision),
+        options=ExportOptions(_opset(opset, target), optimize, precision=precision, target=target),
         settings=Settings(
             tuple(devices),
             count,
@@ -153,6 +155,13 @@ def export(
         return carry_out(pool, request)
     with WorkerPool(limits=limits, commands=commands) as own:
         return carry_out(own, request)
+
+
+def _opset(opset: int | None, target: str | None) -> int:
+    if opset is not None:
+        return opset
+    newest = targets.parse(target).opset if target is not None else export_options.DEFAULT_OPSET
+    return min(newest, export_options.DEFAULT_OPSET)
 
 
 @dataclass(frozen=True)
@@ -306,7 +315,7 @@ def _complete(
     from toolkit.report import html
 
     description = {"seed": subject.plan.seed, "runtime": side.runtime, "accuracy": found.reference.accuracy,
-                   "precision": request.options.precision}  # fmt: skip
+                   "precision": subject.answers.precision}  # fmt: skip
     answers = subject.answers
     recorded = golden.Golden(answers.batches, answers.source, answers.truth, description, answers.conditions)
     golden.save(folder / golden.NAME, recorded)

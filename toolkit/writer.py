@@ -108,6 +108,7 @@ class Writer:
             "compute": compute,
             "recurrent": recurrent,
             "optimize": self._options.optimize,
+            "to": self._options.target,
             "signature": self._side.signature.to_json(),
             "contract": self._side.contract.to_json(),
             "calibration": batches,
@@ -125,7 +126,8 @@ class Writer:
         self, name: str, path: Path, tried: dict[str, str], opset: int | None = None, *, check: bool = True
     ) -> str | None:
         """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
-        options = self._options if opset is None else replace(self._options, opset=opset)
+        # The graph on the way to other formats goes to no runtime.
+        options = self._options if opset is None else replace(self._options, opset=opset, target=None)
         if name == "onnx":
             options = replace(options, precision=FULL)
         handle = {"handle": self._side.handle, "to": name}

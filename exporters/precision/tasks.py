@@ -25,6 +25,7 @@ def reduce(
     compute: bool,
     recurrent: bool,
     optimize: bool,
+    to: str | None,
     signature: Mapping[str, Any],
     contract: Mapping[str, Any],
     calibration: Sequence[Mapping[str, Array]] = (),
@@ -55,13 +56,13 @@ def reduce(
             ir.external_data.load_to_model(graph)
     else:
         graph = narrow.narrow(graph, precision, compute=compute, recurrent=recurrent)
-    _save(graph, Path(target), Signature.from_json(signature), Contract.from_json(contract))
+    _save(graph, Path(target), Signature.from_json(signature), Contract.from_json(contract), to)
 
 
-def _save(graph: Any, path: Path, signature: Signature, contract: Contract) -> None:
+def _save(graph: Any, path: Path, signature: Signature, contract: Contract, to: str | None) -> None:
     from exporters import to_onnx
 
-    to_onnx.save(graph, path, signature, contract)
+    to_onnx.save(graph, path, signature, contract, to)
 
 
 def open_rounded(

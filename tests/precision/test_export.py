@@ -18,6 +18,17 @@ QUICK = {"count": COUNT, "latency": False}
 pytestmark = pytest.mark.usefixtures("warm", "in_models")
 
 
+MIXED = """
+import keras
+
+def build():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,), name="x")
+    hidden = keras.layers.Dense(8, activation="relu", dtype="mixed_float16")(x)
+    return keras.Model(x, keras.layers.Dense(3, dtype="float32")(hidden))
+"""
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "rows.npz"
@@ -89,6 +100,14 @@ def test_int8_from_data(data, tmp_path):
     assert rows(made.report) == [(name, "PASS", "reduced: int8") for name in ("onnx", "torchscript", "tflite")]
     assert {node.op_type for node in onnx.load(made.file("onnx")).graph.node} >= {"QuantizeLinear", "DequantizeLinear"}
     assert "inputs unlike the calibration data: 8 bits know no others" in made.report.coverage.not_tried
+
+
+def test_a_model_of_mixed_precision_is_of_its_own_class(tmp_path, monkeypatch):
+    (tmp_path / "mixed_net.py").write_text(MIXED)
+    monkeypatch.chdir(tmp_path)
+    made = bundle.export("mixed_net:build", ["onnx", "torchscript"], tmp_path / "out", **QUICK)
+    assert rows(made.report) == [(name, "PASS", "reduced: fp16") for name in ("onnx", "torchscript")]
+    assert verifier.verify(made.path, latency=False).passed
 
 
 @pytest.mark.parametrize(

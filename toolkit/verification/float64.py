@@ -34,12 +34,23 @@ Call = Callable[[Mapping[str, Array]], dict[str, Array]]
 class Float64Model:
     """A model that computes in float64. `how` says how it was made, for the report.
 
+    `precision` is the model's own, where it computes in fewer bits than its float32 outputs have.
     `exact` is False where a part of it computes in float32 all the same: another float64 run may differ by as much.
     """
 
-    def __init__(self, signature: Signature, how: str, call: Call, *, widen: bool = True, exact: bool = True) -> None:
+    def __init__(
+        self,
+        signature: Signature,
+        how: str,
+        call: Call,
+        *,
+        widen: bool = True,
+        exact: bool = True,
+        precision: str = "fp32",
+    ) -> None:
         self.signature = signature
         self.exact = exact
+        self.precision = precision
         self.how = how
         self._call = call
         self._widen = widen
@@ -197,7 +208,8 @@ def _of_tensorflow(runner: TensorFlowRunner) -> Float64Model:
 
     frozen = tensorflow_graph.freeze(runner.function, runner.signature)
     call = tensorflow_float64.callable_of(frozen)
-    return Float64Model(runner.signature, f"the {runner.runtime} graph rewritten in float64", call)
+    own = tensorflow_float64.own_precision(frozen, runner.signature)
+    return Float64Model(runner.signature, f"the {runner.runtime} graph rewritten in float64", call, precision=own)
 
 
 def of_onnx(path: Path, signature: Signature, pipeline: Pipeline | None = None) -> Float64Model:

@@ -24,7 +24,7 @@ from toolkit.verification import compare, plan
 from toolkit.verification.locate import conduct
 from toolkit.verification.plan import Data
 from toolkit.verification.reduced_weights import FileWeight, compare_weights
-from toolkit.verification.reference import Answers, Doubt
+from toolkit.verification.reference import Answers, Doubt, hopeless
 from toolkit.verification.report import Lens
 from toolkit.verification.sides import Side
 from toolkit.worker.pool import Caller, WorkerPool
@@ -34,7 +34,6 @@ Array = np.ndarray[Any, Any]
 CALIBRATED = 256  # rows
 _BATCH = 16
 _AGREES = 0.1  # of the precision's own error: what the graph may differ from the truth by
-_HOPELESS = 0.15  # of the output: a precision that costs more leaves room for mistakes
 _TASKS = "exporters.precision.tasks"
 
 # Kinds of generated inputs that a precision cannot hold; int8 knows nothing but its data.
@@ -175,9 +174,7 @@ def _doubts(precision: str, signature: Signature, found: Answers, exact: Sequenc
         if own > max(_AGREES * cost, 1e-12):
             words = f"the source's ONNX graph differs from it by {own:.1e}: no yardstick for {precision}"
             doubts.append(Doubt(words, blind=True))
-        elif cost > _HOPELESS:
-            words = f"{precision} costs {100 * cost:.0f} % of '{spec.name}': a wrong file would look like a right one"
-            doubts.append(Doubt(words))
+    doubts += [] if doubts else hopeless(signature, found.source, found.truth, precision)
     return doubts
 
 

@@ -109,9 +109,12 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
         doubts.append(Doubt(f"its truth cannot be computed: {how}", blind=True))
         return Answers(tuple(batches), source, source, "none", tuple(doubts), in_float64=False, repeats=repeats)
     doubts += _unlike(side.signature, source, truth)
+    own = side.own_precision
     if in_float64 and not doubts:
-        doubts += _reduced(side, batches, source, truth)
-    return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats)
+        doubts += (
+            _reduced(side, batches, source, truth) if own == "fp32" else hopeless(side.signature, source, truth, own)
+        )
+    return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, precision=own)
 
 
 def _truth(side: Side, batches: Sequence[Batch], source: Outputs) -> tuple[Outputs | None, str, bool]:
@@ -170,6 +173,19 @@ def _reduced(side: Side, batches: Sequence[Batch], source: Outputs, truth: Outpu
             words = (
                 f"the source's own error is {noise:.1e} of its output '{spec.name}': it computes in reduced precision"
             )
+            return [Doubt(words)]
+    return []
+
+
+HOPELESS = 0.15  # of the output: a precision that costs more leaves room for mistakes
+
+
+def hopeless(signature: Signature, source: Outputs, truth: Outputs, precision: str) -> list[Doubt]:
+    """What fewer bits cost may be so much that a wrong file would look like a right one."""
+    for spec in signature.outputs:
+        cost, _ = _noise(spec.name, source, truth)
+        if cost > HOPELESS:
+            words = f"{precision} costs {100 * cost:.0f} % of '{spec.name}': a wrong file would look like a right one"
             return [Doubt(words)]
     return []
 

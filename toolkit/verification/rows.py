@@ -196,7 +196,7 @@ def _named(judgement: judge.Judgement, precision: str) -> judge.Judgement:
 
 def _may_locate(subject: Subject) -> bool:
     """Where a file parts from its source is found in float32; in fewer bits it does so everywhere."""
-    return subject.side is not None and subject.yardstick is None
+    return subject.side is not None and subject.answers.precision == FULL
 
 
 def _in_class(judgement: judge.Judgement, precision: str) -> judge.Judgement:
@@ -234,6 +234,8 @@ def _look(subject: Subject, side: FileSide, compared: Compared) -> list[Lens]:
         return []
     if subject.yardstick is not None:
         return [subject.yardstick.look(side)] if side.ran_on == "cpu" else []
+    if subject.answers.precision != FULL:  # the source's own: its float64 form has no such rounding, the file's may
+        return [lenses.weights_alone(side, subject.side, subject.fingerprints)]
     noise = max((measured.relative_noise for _, measured in compared if measured), default=0.0)
     return lenses.look(side, subject.side, subject.fingerprints, subject.answers, noise)
 

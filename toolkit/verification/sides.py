@@ -46,6 +46,7 @@ class Side:
     float64: tuple[Caller, str] | None = None
     truth: str = ""  # how `float64` was made, in words
     truth_in_float64: bool = True
+    own_precision: str = "fp32"  # in which the model itself computes, between float32 inputs and outputs
 
     def run(self, batches: Sequence[Batch]) -> Outputs:
         return self._run(self.worker, self.handle, batches)
@@ -65,6 +66,7 @@ class Side:
         opened = self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle})
         self._remember(self.worker, opened)
         self.truth_in_float64 = opened["exact"]
+        self.own_precision = opened["precision"]
 
     def prepare_estimate(self) -> None:
         """Where the model has no float64 form: what stands for the truth then. Raises Inconclusive without one."""

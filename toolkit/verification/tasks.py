@@ -65,7 +65,7 @@ def open_float64(session: Session, handle: str) -> dict[str, Any]:
     """The opened model in float64, kept beside it. Raises Inconclusive where there is no way."""
     session.progress({"stage": "prepare float64"})
     model = float64.of_runner(session.objects[handle])
-    return {"handle": session.keep(model), "how": model.how, "exact": model.exact}
+    return {"handle": session.keep(model), "how": model.how, "exact": model.exact, "precision": model.precision}
 
 
 def open_estimate(session: Session, handle: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A frozen TensorFlow graph with every float32 made float64: in its nodes, its functions and its constants."""
+"""A frozen TensorFlow graph with every float made float64: in its nodes, its functions and its constants.
+
+Float16 and bfloat16 inside of it too: a model of mixed precision has its own rounding there, which the truth has not.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import Inconclusive
+from toolkit.signature import Signature
 from toolkit.verification import tensorflow_kernels
 
 Array = np.ndarray[Any, Any]
@@ -103,13 +107,35 @@ def _rewrite(node: Any) -> None:
 def _double(kind: int) -> int:
     from tensorflow.core.framework import types_pb2
 
-    return int(types_pb2.DT_DOUBLE) if kind == types_pb2.DT_FLOAT else kind
+    floats = (types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
+    return int(types_pb2.DT_DOUBLE) if kind in floats else kind
+
+
+_NARROW = {"fp16": "DT_HALF", "bf16": "DT_BFLOAT16"}
+
+
+def own_precision(frozen: FrozenGraph, signature: Signature) -> str:
+    """In how many bits a graph between float32 inputs and outputs computes: "fp32" where nothing in it is narrower."""
+    from tensorflow.core.framework import types_pb2
+
+    types = {item.type for node in _nodes(frozen.graph_def) for item in node.attr.values() if item.HasField("type")}
+    outer = {spec.dtype for spec in (*signature.inputs, *signature.outputs) if spec.is_float}
+    for name, kind in _NARROW.items():
+        if getattr(types_pb2, kind) in types and outer <= {"float32"}:
+            return name
+    return "fp32"
+
+
+def _nodes(graph_def: Any) -> Iterator[Any]:
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
 
 
 def _widen(tensor: Any) -> None:
     import tensorflow as tf
 
-    if tensor.dtype == tf.float32.as_datatype_enum:
+    if tensor.dtype in (kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)):
         values = tf.make_ndarray(tensor).astype(np.float64)
         tensor.CopyFrom(tf.make_tensor_proto(values, shape=values.shape))
 
