@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters import to_onnx
 from exporters.options import ExportOptions
-from exporters.sources import dimensions
+from exporters.sources import dimensions, ranges
 from exporters.sources.opening import runner_of
 from exporters.sources.preprocessed import PreprocessedRunner, fitted
 from exporters.sources.source import Source
@@ -45,6 +45,7 @@ def open_source(
         "ran_on": runner.ran_on,
         "was_training": getattr(runner, "was_training", False),
         "notes": list(runner.notes),
+        "ranges": ranges.of_runner(runner),
     }
 
 

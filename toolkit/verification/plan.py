@@ -156,10 +156,12 @@ def make(
     count: int = 512,
     seed: int = 7,
     left_out: AbstractSet[str] = frozenset(),
+    ranges: Mapping[str, int] | None = None,
 ) -> Plan:
     """About `count` inputs: half of them real where there is data, the rest generated, in batches of several sizes.
 
     `left_out` are kinds that are not generated; where those are all kinds, the inputs are real ones alone.
+    `ranges` says of integer inputs how many values they take, from 0 on; the others are 0 and 1, or what the data hold.
     """
     generator = np.random.default_rng(seed)
     wanted = max(count, MINIMUM)
@@ -171,10 +173,10 @@ def make(
         labels = data.labels[chosen] if data.labels is not None else None
     real = sum(batch.size for batch in batches)
     if set(KINDS) - left_out:
-        batches += _generated(signature, data, wanted - real, generator, left_out)
+        batches += _generated(signature, data, wanted - real, generator, left_out, ranges or {})
     elif signature.batch:
         batches += _dependence(signature, batches)
-    return Plan(tuple(batches), seed, labels, _not_tried(signature, data))
+    return Plan(tuple(batches), seed, labels, _not_tried(signature, data, ranges or {}))
 
 
 def _choose(rows: int, wanted: int, generator: np.random.Generator) -> Array:
@@ -233,7 +235,12 @@ _SHARES = {"normal": 0.44, "uniform": 0.12, "negative": 0.08, "large": 0.08, "ti
 
 
 def _generated(
-    signature: Signature, data: Data | None, wanted: int, generator: np.random.Generator, left_out: AbstractSet[str]
+    signature: Signature,
+    data: Data | None,
+    wanted: int,
+    generator: np.random.Generator,
+    left_out: AbstractSet[str],
+    ranges: Mapping[str, int],
 ) -> list[Batch]:
     sizes = _batch_sizes(signature, wanted)
     batches: list[Batch] = []
@@ -241,7 +248,9 @@ def _generated(
         concrete = _sizes(signature, wished, index)
         size = concrete.get(signature.batch or "", 1)  # a declared limit may have cut it
         inputs = {
-            spec.name: _array(spec, concrete, kind, data.arrays.get(spec.name) if data else None, generator)
+            spec.name: _array(
+                spec, concrete, kind, data.arrays.get(spec.name) if data else None, generator, ranges.get(spec.name)
+            )
             for spec in signature.inputs
         }
         batches.append(Batch(kind, inputs, size))
@@ -291,7 +300,12 @@ def _sizes(signature: Signature, batch: int, index: int) -> dict[str, int]:
 
 
 def _array(
-    spec: TensorSpec, sizes: Mapping[str, int], kind: str, data: Array | None, generator: np.random.Generator
+    spec: TensorSpec,
+    sizes: Mapping[str, int],
+    kind: str,
+    data: Array | None,
+    generator: np.random.Generator,
+    values: int | None = None,
 ) -> Array:
     shape = spec.with_sizes(sizes)
     if spec.dtype == "string":
@@ -299,7 +313,8 @@ def _array(
     if spec.dtype == "bool":
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     if spec.dtype.startswith(("int", "uint")):
-        low, high = (int(data.min()), int(data.max())) if data is not None and data.size else (0, 1)
+        known = (0, values - 1) if values else (0, 1)
+        low, high = (int(data.min()), int(data.max())) if data is not None and data.size else known
         low, high = (0, 255) if spec.is_pictures else (low, high)
         return np.asarray(generator.integers(low, high + 1, shape)).astype(dtype_of(spec.dtype))
     return np.asarray(_makers(_Scale.of(data))[kind](generator, shape)).astype(dtype_of(spec.dtype))
@@ -319,13 +334,15 @@ def _dependence(signature: Signature, batches: Sequence[Batch]) -> list[Batch]:
     return [Batch("repeated row", rows(repeated), times), Batch("permuted rows", rows(permuted), model.size)]
 
 
-def _not_tried(signature: Signature, data: Data | None) -> tuple[str, ...]:
+def _not_tried(signature: Signature, data: Data | None, ranges: Mapping[str, int]) -> tuple[str, ...]:
     """What the plan leaves out, in words, for the report."""
     missing = ["magnitudes above 1e4", "batches above 64"]
     if data is None:
         missing.insert(0, "real data (none was given: --data FILE.npz)")
     for spec in signature.inputs:
         if spec.dtype.startswith(("int", "uint")) and not spec.is_pictures:
+            if data is None and spec.name in ranges:
+                continue  # all that it may be
             known = data is not None
             missing.append(f"'{spec.name}' outside the data's range" if known else f"'{spec.name}' other than 0 and 1")
     return tuple(missing)

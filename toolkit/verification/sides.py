@@ -42,6 +42,7 @@ class Side:
     cold_start: float = 0.0
     was_training: bool = False
     notes: tuple[str, ...] = ()
+    ranges: Mapping[str, int] = field(default_factory=dict)  # of an integer input: 0 up to, and without, this
     handles: list[tuple[Caller, str]] = field(default_factory=list)
     float64: tuple[Caller, str] | None = None
     truth: str = ""  # how `float64` was made, in words
@@ -183,6 +184,7 @@ def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str
         opened["ran_on"],
         was_training=opened["was_training"],
         notes=tuple(opened["notes"]),
+        ranges=opened["ranges"],
     )
     if isinstance(opened_side, OnnxSource):
         opened_side.path, opened_side.format, opened_side.pool = Path(str(source.path)), "onnx", pool

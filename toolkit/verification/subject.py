@@ -70,7 +70,8 @@ class Subject:
             return None
         if self.extra is None:
             left_out = self.yardstick.asked.left_out if self.yardstick else frozenset()
-            fresh = plan.make(self.signature, self.data, count=count, seed=seed, left_out=left_out)
+            fresh = plan.make(self.signature, self.data, count=count, seed=seed, left_out=left_out,
+                              ranges=self.side.ranges)  # fmt: skip
             self.extra = self.in_precision(reference.ask(self.side, fresh.batches))
         return self.extra
 
@@ -112,7 +113,8 @@ def subject_of(pool: WorkerPool, side: Side, resolved: Source, data: str | Path 
     asked = reduced.reduction(settings.precision, settings.calibrate, real, side.signature, settings.formats)
     if asked.precision == "int8" and real is None and settings.calibrate is not None:
         real = plan.load_data(reduced.files(Path(settings.calibrate))[0], side.signature)
-    made = plan.make(side.signature, real, count=settings.count, seed=settings.seed, left_out=asked.left_out)
+    made = plan.make(side.signature, real, count=settings.count, seed=settings.seed, left_out=asked.left_out,
+                     ranges=side.ranges)  # fmt: skip
     made = replace(made, not_tried=(*made.not_tried, *asked.not_tried))
     settings.stage(f"run {resolved.name}")
     answers = reference.ask(side, made.batches)

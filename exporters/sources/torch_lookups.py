@@ -1,0 +1,24 @@
+"""Watch a PyTorch module for the tables that it looks up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Lookups(TorchDispatchMode):
+    """While it is entered, `rows` collects the sizes of embeddings whose indices lie at one of the given places."""
+
+    def __init__(self, places: Mapping[int, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
+        self.places = places
+        self.rows: list[tuple[str, int]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        if function is torch.ops.aten.embedding.default and args[1].data_ptr() in self.places:
+            self.rows.append((self.places[args[1].data_ptr()], int(args[0].shape[0])))
+        return function(*args, **(kwargs or {}))
