@@ -34,8 +34,8 @@ PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items(
 # An input annotated so may also hold sizes that are known when the model runs.
 SHAPE = list[Length]
 SHAPES = (SHAPE, SHAPE | None)
-# Spelled-out operators that Keras has as one: all but two that it would spell out again.
-RECOGNISED = frozenset(patterns.PATTERNS) - {"RotateHalves", "ScaledDotProductAttention"}
+# Spelled-out operators that Keras has as one: all but those that it would spell out again.
+RECOGNISED = frozenset(patterns.PATTERNS) - {"Places", "RotateHalves", "ScaledDotProductAttention"}
 NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 

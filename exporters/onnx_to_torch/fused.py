@@ -115,3 +115,9 @@ def rotate_halves(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     half = x.shape[-1] // 2
     turned = torch.cat([-x[..., half:], x[..., :half]], -1)
     return torch.addcmul(x * cosine, turned, sine)
+
+
+@TORCH.op("Places", since=1, domain=FUSED)
+def places(x: Tensor, axis: int = 0) -> Tensor:
+    """0, 1, 2 and so on, as many as `x` is long along the axis."""
+    return torch.arange(x.shape[axis], device=x.device)

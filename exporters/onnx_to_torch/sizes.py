@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import fx
 
 _LONGEST = 64  # elements; what is longer is no shape
+_SAME = ("Cast", "Reshape", "Squeeze", "Unsqueeze")  # one number is a list of one
 
 
 def shape_of(x: torch.Tensor) -> list[int]:
@@ -74,7 +75,7 @@ class Sizes:
         """Whether `value` is computed from shapes and constants alone, by means that are known here."""
         if self._literal(value) is not None or value in self.known:
             return True
-        node = producer(value, "Shape", "Gather", "Slice", "Concat", "Unsqueeze", "Squeeze", "Cast", *_PAIRS)
+        node = producer(value, "Shape", "Gather", "Slice", "Concat", *_SAME, *_PAIRS)
         if node is None or value.dtype not in {ir.DataType.INT64, ir.DataType.INT32} or (rank(value) or 0) > 1:
             return False
         if node.op_type == "Shape":
@@ -129,7 +130,7 @@ class Sizes:
         if node.op_type in _PAIRS:
             operands = tuple(self._made(v) for v in node.inputs if v is not None)
             return self.graph.call_function(_PAIRS[node.op_type], operands)
-        return self._made(source)  # Unsqueeze, Squeeze and Cast: one number is a list of one
+        return self._made(source)  # of `_SAME`
 
     def _joined(self, parts: list[Any]) -> Any:
         """One list; numbers that are known stand together, and TorchScript cannot tell of what an empty list is one."""

@@ -94,10 +94,15 @@ HALVES = (
     "far = Constant <value = int64[1] {{9223372036854775807}}> () f = Slice (x, o, h, last) l = Slice (x, h, far, last) "
 )
 TURNED: dict[str, Any] = {"inputs": "x[B,2,5,8]; c[B,1,5,8]; s[B,1,5,8]", "output": "y[B,2,5,8]"}
+COUNTED = "z = Constant <value_int = 0> () o = Constant <value_int = 1> () sh = Shape (x) "
 SHAPED = "sr = Constant <value = int64[3] {0, 3, -1}> () "
 
 # name -> a form, with the operators that it spells.
 FORMS: dict[str, Case] = {
+    "places": Case(COUNTED + "n = Gather (sh, z) y = Range (z, n, o)", output="int64 y[B]", found=named("Places")),
+    "places, sliced": Case(
+        COUNTED + "s = Constant <value_ints = [-3]> () e = Constant <value_ints = [-2]> () p = Slice (sh, s, e) n = Squeeze (p) "
+        "y = Range (z, n, o)", output="int64 y[B]", found=named("Places")),
     "rotary embedding": Case(
         HALVES.format(half=4) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)", **TURNED,
         found=named("RotateHalves")),
@@ -333,6 +338,10 @@ NEAR_MISSES: dict[str, Case] = {
     "rotary embedding, one sine for all": Case(
         HALVES.format(half=4) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)",
         "x[B,2,5,8]; c[B,1,5,8]; s[B,1,5,1]", "y[B,2,5,8]"),
+    "places, from one on": Case(COUNTED + "n = Gather (sh, z) y = Range (o, n, o)", output="int64 y[N]"),
+    "places, of a sum": Case(COUNTED + "n = Gather (sh, z) m = Add (n, o) y = Range (z, m, o)", output="int64 y[N]"),
+    "places, every other": Case(
+        COUNTED + "t = Constant <value_int = 2> () n = Gather (sh, z) y = Range (z, n, t)", output="int64 y[N]"),
     "gemm, bias along the batch": Case("p = MatMul (x, w) y = Add (p, b)", "x[4,8]", "y[4,4]", {"w": (8, 4), "b": (4, 1)}),
     "product of other rows": Case(
         "i = Constant <value = int64[2] {-1, 16}> () o = Constant <value = int64[3] {-1, 2, 8}> () "

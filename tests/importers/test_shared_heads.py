@@ -250,3 +250,15 @@ def test_a_mask_of_fewer_keys_stays() -> None:
     text = f'<ir_version: 10, opset_import: ["" : 23]> g ({inputs}) => ({output}) {{ y = Attention (q, k, v, m) }}'
     assert groups(parser.parse_model(text.replace("bool[4,4]", "bool[4,3]"))) == []
     assert groups(parser.parse_model(text.replace("bool[4,4]", "bool[2,4,4]"))) == []
+
+
+def test_torch_export_follows_places_along_a_free_axis() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[B,L,8] x) => (float[B,L,8] y) {
+      zero = Constant <value_int = 0> () one = Constant <value_int = 1> () axis = Constant <value_ints = [1]> ()
+      sizes = Shape (x) length = Gather (sizes, one) places = Range (zero, length, one)
+      counted = CastLike (places, x) upright = Unsqueeze (counted, axis) y = Add (x, upright) }"""
+    module = onnx_to_torch.build(parser.parse_model(text)).eval()
+    free = ({0: torch.export.Dim("B", min=1, max=8), 1: torch.export.Dim("L", min=1, max=32)},)
+    program = torch.export.export(module, (torch.randn(2, 5, 8),), dynamic_shapes=free)
+    x = torch.randn(3, 9, 8)
+    torch.testing.assert_close(program.module()(x), x + torch.arange(9.0)[:, None])
