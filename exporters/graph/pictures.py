@@ -2,7 +2,7 @@
 
 A resize is two matrix products whose weights the graph works out from the picture's size. Their numerators are whole
 numbers: every runtime gets the same weights to one rounding, which an operator that computes places in float32 (as
-Resize of ONNX Runtime does: 30 times the rounding error of the sums) does not give.
+Resize of ONNX Runtime does: a hundred times the rounding error of the sums) does not give.
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ def test_every_argument_is_one_of_export(write):
         ("\n[models.a]\nsource = 'n:b'\nopsett = 3\n", ".toml, line 4, models.a.opsett: there is no key 'opsett'"),
         ("[models.a]\nsource = 'n:b'\nquiet = true\n", "line 3, models.a.quiet: there is no key 'quiet'"),
         ("[defaults]\ncount = 'many'\n[models.a]\n", "line 2, defaults.count: 'many' is not a valid integer"),
+        ("[models.a]\nsorce = 'n:b'\n", "line 2, models.a.sorce: there is no key 'sorce'"),
         ("[models.a]\nsource = 'n:b'\ncount = 3\n", "line 3, models.a.count: 3 is not in the range x>=32"),
         ("[models.a]\nsource = 'n:b'\ncount = [40]\n", "line 3, models.a.count: it takes one value, not a list"),
         ("[models.a]\nsource = 'n:b'\nlatency = 1\n", "line 3, models.a.latency: it is true or false, not 1"),

@@ -100,9 +100,10 @@ class _Reader:
             raise self._wrong(place, f"'{name}' cannot be the name of a folder", "Use letters, digits, '-', '_', '.'.")
         own = dict(self._table(place, table))
         source = own.pop(SOURCE, None)
+        values = self._values(place, own)
         if not isinstance(source, str) or not source:
             raise self._wrong((*place, SOURCE), "it has no source", 'Write source = "path or package.module:callable".')
-        arguments = {**self._defaults(), **common, **self._values(place, own)}
+        arguments = {**self._defaults(), **common, **values}
         if not arguments["to"]:
             raise self._wrong((*place, "to"), "it does not say what to export to", 'Write to = ["onnx"], or "all".')
         paths = tuple(key.argument for key in self.keys.values() if key.is_path and arguments[key.argument] is not None)
