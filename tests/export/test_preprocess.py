@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import toolkit
@@ -54,7 +55,10 @@ def test_baked_files_take_raw_pictures_of_any_size(net, pool, tmp_path):
         assert inputs["image"].shape == (2, 3, 12, 12)
         (expected,) = predictor.run(inputs).values()
         (found,) = baked.run(baked.preprocess(RAW)).values()
+        PIL.Image.fromarray(RAW[0]).save("picture.png")
+        seen = [each.classify("picture.png").index for each in (predictor, baked)]
     assert np.abs(found - expected).max() < 1e-5
+    assert seen == [expected[0].argmax()] * 2
 
 
 @pytest.mark.parametrize(
