@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from exporters.graph.patterns.registry import Step, pattern
-from exporters.graph.patterns.values import COUNTING, constant, integer, ints, producer, rank
+from exporters.graph.values import COUNTING, constant, integer, ints, producer, rank
 
 _AS_THEY_ARE = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
