@@ -79,6 +79,7 @@ def export(
     framework: str | None = None,
     signature: str | None = None,
     trust: Sequence[str] = (),
+    allow: Sequence[str] = (),
     data: str | Path | None = None,
     devices: Sequence[str] = ("cpu",),
     count: int = verifier.DEFAULT_COUNT,
@@ -108,6 +109,7 @@ def export(
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
         signature: which signature of a SavedModel to export, where it has several.
         trust: SHA-256 prefixes of files that may run code when they are opened.
+        allow: classes, as "package.module.Class", that a pickled model may be built of; nothing else in it is called.
         data: an .npz of real inputs to verify with.
         devices: where to verify.
         count: how many inputs to verify with.
@@ -126,7 +128,7 @@ def export(
     there is no way to write one, and BadInput, NotWritable, DiskFull ... for the rest; nothing is left behind.
     """
     resolved = sources.resolve(
-        source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
+        source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust, allow=allow
     )
     resolved = preprocessed.behind(resolved, preprocess, baked=bake_preprocess)
     request = Request(

@@ -85,6 +85,7 @@ class Asked:
     text: str
     framework: str | None = None
     trust: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -99,6 +100,7 @@ def resolve(
     framework: str | None = None,
     signature: str | None = None,
     trust: Sequence[str] = (),
+    allow: Sequence[str] = (),
     search: Sequence[str] | None = None,
 ) -> Source:
     """Recognise a source. Raises BadInput, UnknownFormat, FactoryFailed or UnsafeFile; nothing of it is run.
@@ -110,6 +112,7 @@ def resolve(
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
         signature: which of a SavedModel's signatures is wanted.
         trust: SHA-256 prefixes of files that may run code when they are opened.
+        allow: classes, as "package.module.Class", that a pickle may build; nothing else in it is called.
         search: folders to look for the factory's module in; the working directory by default.
     """
     from exporters.sources import kinds
@@ -120,7 +123,7 @@ def resolve(
         parse_input(text)
     if not isinstance(source, str | Path):
         return replace(common, kind=f"{framework_of(source)}-object", name=type(source).__name__)
-    asked = Asked(str(source), framework, tuple(trust))
+    asked = Asked(str(source), framework, tuple(trust), tuple(allow))
     described = replace(common, name=asked.text, factory=factory)
     found = kinds.first(kinds.BY_NAME, described, asked)
     if found is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ from toolkit.files import digest
 
 KINDS = (
     Kind("torch-pickle", "torch", "exporters.sources.torch_pickle:open_pickle",
-         "a whole pickled `nn.Module`", "model.pt --trust SHA256"),
+         "a whole pickled `nn.Module`", "model.pt --trust SHA256|--allow-class NAME"),
 )  # fmt: skip
+
+
+_LAYER = re.compile(r"torch\.nn\.modules\.\w+\.\w+")
 
 
 def probe(source: Source, asked: Asked) -> Source | None:
@@ -26,7 +31,24 @@ def probe(source: Source, asked: Asked) -> Source | None:
     content = pickles.content(asked.path) if asked.path.is_file() else None
     if content is None:
         return None
+    if asked.allow:
+        return replace(source, kind="torch-pickle", facts={"allowed": _allowed(asked, content.code)})
     return replace(source, kind="torch-pickle", facts={"sha256": require_trust(asked, content.code)})
+
+
+def _allowed(asked: Asked, names: Sequence[str]) -> list[str]:
+    """What PyTorch's own unpickler may build of a file: the classes that the user names, and PyTorch's layers.
+
+    Raises UnsafeFile for a file that calls anything else.
+    """
+    others = [name for name in names if name not in asked.allow and not _LAYER.fullmatch(name)]
+    if others:
+        raise UnsafeFile(
+            f"it calls what was not allowed: {', '.join(others[:4])}{', ...' if len(others) > 4 else ''}",
+            where=asked.text,
+            hint=f"If these are your own classes, name each: --allow-class {others[0]}",
+        )
+    return list(names)
 
 
 def require_trust(asked: Asked, names: Sequence[str]) -> str:
@@ -50,14 +72,32 @@ def unpickle(torch: Any, source: Source) -> Any:
     """Everything in the file, with the user's folders on the path. Raises BadInput where that does not work."""
     sys.path.extend(folder for folder in source.search if folder not in sys.path)
     assert source.path is not None
+    allowed = source.facts.get("allowed")
+    known = [_named(name) for name in allowed or ()]
     try:
-        return torch.load(Path(source.path), map_location="cpu", weights_only=False)
+        with torch.serialization.safe_globals(known):
+            return torch.load(Path(source.path), map_location="cpu", weights_only=allowed is not None)
     except Exception as error:
         raise BadInput(
             f"PyTorch cannot unpickle it ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})",
             where=source.path,
             hint="The module that defines its class must be importable from the working directory.",
         ) from error
+
+
+def _named(name: str) -> Any:
+    """The class of that name. Raises BadInput for what is none: a function would be called with the file's words."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(
+            f"'{name}' cannot be imported ({error})", where="--allow-class",
+            hint="The module that defines it must be importable from the working directory.",
+        ) from error  # fmt: skip
+    if not isinstance(found, type):
+        raise BadInput(f"'{name}' is no class", where="--allow-class", hint="Only classes can be allowed.")
+    return found
 
 
 def _module(source: Source, loaded: Any) -> Any:

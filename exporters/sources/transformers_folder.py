@@ -27,6 +27,7 @@ KINDS = (
 CONFIG = "config.json"
 _PICKLED = "pytorch_model.bin"
 _SIDE = 224
+_WHY_EAGER = "PyTorch's fused one gives rows that are masked all over another meaning"
 _SEQUENCE, _WRITTEN = "sequence", "decoder_sequence"  # free dimensions: words read, and words written so far
 _POSITIONS = re.compile(r"^(embed_positions|position_embeddings?|wpe|positions_embed)$")
 
@@ -65,7 +66,11 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def open_folder(source: Source, device: str, threads: int | None) -> TorchModuleRunner:
-    return TorchModuleRunner(source, lambda torch: _load(torch, source), device, threads)
+    runner = TorchModuleRunner(source, lambda torch: _load(torch, source), device, threads)
+    runner.notes.append(
+        f"transformers opened it with attention in its plain form (attn_implementation=eager): {_WHY_EAGER}"
+    )
+    return runner
 
 
 def _load(torch: Any, source: Source) -> tuple[Any, Any]:
@@ -89,7 +94,7 @@ def _load(torch: Any, source: Source) -> tuple[Any, Any]:
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
-            # In its plain form: PyTorch's fused one gives rows that are masked all over another meaning.
+            # Said among the notes.
             attn_implementation="eager",
         )
     except Exception as error:

@@ -87,6 +87,7 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 framework=given["framework"],
                 signature=given["signature"],
                 trust=given["trust"],
+                allow=given["allow_class"],
                 data=given["data"],
                 devices=given["devices"],
                 count=given["count"],
@@ -140,7 +141,7 @@ def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, A
 
     found = sources.resolve(
         source, inputs=given["inputs"], factory=given["factory"], framework=given["framework"],
-        signature=given["signature"], trust=given["trust"],
+        signature=given["signature"], trust=given["trust"], allow=given["allow_class"],
     )  # fmt: skip
     names = formats.asked_for(to)
     kinds.check(given["precision"], names)

@@ -23,6 +23,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def source_options(function: Function) -> Function:
     """What says how a source is opened."""
     for option in (
+        click.option(
+            "--allow-class",
+            multiple=True,
+            metavar="PACKAGE.MODULE.CLASS",
+            help="A class that a pickled model is built of; nothing else in the file is called.",
+        ),
         click.option("--trust", multiple=True, metavar="SHA256", help="Allow exactly this file to run code."),
         click.option(
             "--framework",

@@ -38,6 +38,7 @@ def verify(
     framework: str | None = None,
     signature: str | None = None,
     trust: Sequence[str] = (),
+    allow: Sequence[str] = (),
     count: int = DEFAULT_COUNT,
     seed: int = 7,
     atol: float | None = None,
@@ -66,6 +67,7 @@ def verify(
         framework: "torch", "keras" or "tensorflow", where a factory's module does not show it.
         signature: which signature of a SavedModel is the source, where it has several.
         trust: SHA-256 prefixes of files that may run code when they are opened.
+        allow: classes, as "package.module.Class", that a pickled model may be built of; nothing else in it is called.
         count: how many inputs to compare on (at least 32).
         seed: of the generated inputs.
         atol: largest absolute difference allowed, on top of the verdict's own limits.
@@ -112,7 +114,13 @@ def verify(
             subject = from_bundle(Path(source))
         else:
             resolved = sources.resolve(
-                source, inputs=inputs, factory=factory, framework=framework, signature=signature, trust=trust
+                source,
+                inputs=inputs,
+                factory=factory,
+                framework=framework,
+                signature=signature,
+                trust=trust,
+                allow=allow,
             )
             resolved = preprocessed.behind(resolved, preprocess, baked=preprocess is not None)
             preprocessed.require_full(resolved, precision)
