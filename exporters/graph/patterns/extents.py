@@ -137,21 +137,19 @@ class Reading:
         return _filled(node, first) if node.op_type == "ConstantOfShape" else None
 
     def _chosen(self, node: ir.Node, depth: int) -> Extents | None:
-        """`Where(Equal(a, b), yes, no)`, element by element."""
-        equal = producer(node.inputs[0], "Equal")
-        if equal is None:
+        """`Where(Equal(a, b), yes, no)`, element by element; which ones are equal may be known already."""
+        known, equal = constant(node.inputs[0]), producer(node.inputs[0], "Equal")
+        if known is None and equal is None:
             return None
-        read = [self.of(value, depth) for value in (*equal.inputs, *node.inputs[1:])]
+        read = [self.of(value, depth) for value in (*(equal.inputs if equal is not None else ()), *node.inputs[1:])]
         lists = [elements for elements in read if elements is not None]
         if len(lists) < len(read) or len({len(elements) for elements in lists}) != 1:
             return None
-        found: list[Extent] = []
-        for a, b, yes, no in zip(*lists, strict=True):
-            test = _are_equal(a, b)
-            if test is None:
-                return None
-            found.append(yes if test else no)
-        return tuple(found)
+        yes, no = lists[-2:]
+        tests = list(map(_are_equal, *lists[:2])) if known is None else [bool(test) for test in known.reshape(-1)]
+        if None in tests or len(tests) != len(yes):
+            return None
+        return tuple(one if test else other for test, one, other in zip(tests, yes, no, strict=True))
 
 
 def _are_equal(a: Extent, b: Extent) -> bool | None:
