@@ -58,10 +58,10 @@ def reshaped(node: ir.Node, given: Extents | None = None) -> Extents | None:
     return sizes(node.outputs[0]) if rest is None else tuple(rest if size == REST else size for size in wanted)
 
 
-def expanded(node: ir.Node) -> Extents | None:
-    """The sizes that an Expand gives; None where they are not known."""
+def expanded(node: ir.Node, given: Extents | None = None) -> Extents | None:
+    """The sizes that an Expand of a tensor of the sizes `given` gives; None where they are not known."""
     assert node.inputs[0] is not None
-    given, wanted = sizes(node.inputs[0]), contents(node.inputs[1])
+    given, wanted = given or sizes(node.inputs[0]), contents(node.inputs[1])
     if given is None or wanted is None:
         return sizes(node.outputs[0])
     pairs = list(zip_longest(reversed(given), reversed(wanted), fillvalue=_ONE))

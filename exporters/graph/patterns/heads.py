@@ -22,7 +22,9 @@ def without_repeats(value: ir.Value) -> tuple[ir.Value, int]:
     if back is None or wide is None or there is None or there.inputs[0] is None or ints(there, "axes", 1) not in _THIRD:
         return value, 1
     x = there.inputs[0]
-    before, between = sizes(x), expanded(wide)
+    before = sizes(x)
+    # Inference may know one size by two names: those of x are taken wherever it is x.
+    between = expanded(wide, (*before[:2], Extent(), *before[2:])) if before is not None else None
     if before is None or between is None or len(before) != 4 or len(between) != 5:
         return value, 1
     batch, heads, count, length, size = between
