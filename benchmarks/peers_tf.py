@@ -25,6 +25,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def source(name: str, folder: Path) -> dict[str, Any]:
     from benchmarks import torch_zoo
 
     torch.manual_seed(3)
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused operator, which the exporter does not know
     model = torch_zoo.built(name)
     arrays = {}
     for batch in BATCHES:
@@ -107,8 +109,12 @@ def _ours(_: str, onnx: Path, target: Path) -> Callable[[], None]:
 
 
 def _onnx2tf(_: str, onnx: Path, target: Path) -> Callable[[], None]:
+    import numpy as np
     import onnx2tf
 
+    os.chdir(target)  # where it looks for example images before it would download them
+    images = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
+    np.save("calibration_image_sample_data_20x128x128x3_float32.npy", images)
     copy = target / "copy.onnx"  # it writes into the file that it is given
 
     options = {"output_signaturedefs": True, "non_verbose": True}
@@ -144,6 +150,7 @@ def _nobuco(name: str, _: Path, target: Path) -> Callable[[], None]:
 
     import nobuco  # isort: skip - see above
 
+    torch.backends.mha.set_fastpath_enabled(False)
     model, example = torch_zoo.built(name), torch.randn(1, *SHAPES[name])
     made: list[Any] = []
 
@@ -333,7 +340,10 @@ def _child(python: str, *arguments: str, **environment: str) -> dict[str, Any]:
     return found
 
 
-def measured(name: str, folder: Path, known: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    name: str, folder: Path, known: dict[str, Any], given: argparse.Namespace, keep: Callable[[dict[str, Any]], None]
+) -> None:
+    """The rows of one model; `keep` is called with them behind each converter."""
     made = _child(sys.executable, "source", name, str(folder))
     if "error" in made:
         raise RuntimeError(f"{name}: {made['error']}")
@@ -348,9 +358,9 @@ def measured(name: str, folder: Path, known: dict[str, Any], given: argparse.Nam
             row |= _child(sys.executable, "check", converter, str(folder))
         if "error" not in row and converter != OURS:
             row["speed"] = _child(sys.executable, "time", converter, str(folder), str(given.seconds))
-        rows[converter] = row
         print(name, converter, row, flush=True)
-    return rows
+        rows[converter] = row
+        keep(rows)
 
 
 def page(data: dict[str, Any]) -> str:
@@ -430,12 +440,16 @@ def main() -> None:
     asked = "import importlib.metadata as m; print(m.version('onnx2tf'), '(TensorFlow', m.version('tensorflow') + ')')"
     theirs = subprocess.run([given.onnx2tf, "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
     data["versions"] = {**{name: version(name) for name in packages}, "onnx2tf": theirs}
-    for name in given.models:
-        with tempfile.TemporaryDirectory() as folder:
-            data["models"][name] = measured(name, Path(folder), data["models"].get(name, {}), given)
-        data["models"] = {each: data["models"][each] for each in SHAPES if each in data["models"]}
+
+    def keep(name: str, rows: dict[str, Any]) -> None:
+        known = {**data["models"], name: rows}
+        data["models"] = {each: known[each] for each in SHAPES if each in known}
         RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         PAGE.write_text(page(data), encoding="utf-8")
+
+    for name in given.models:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(name, Path(folder), data["models"].get(name, {}), given, partial(keep, name))
 
 
 if __name__ == "__main__":
