@@ -11,24 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from exporters.graph.layout import Order, source
+from exporters.graph.sizes.extent import REST, Extent
 
-
-@dataclass(frozen=True)
-class Extent:
-    """A size: a number times sizes that are known only when the model runs, by name."""
-
-    number: int = 1
-    symbols: tuple[str, ...] = ()
-
-    def __mul__(self, other: Extent) -> Extent:
-        return Extent(self.number * other.number, tuple(sorted(self.symbols + other.symbols)))
-
-    @property
-    def is_one(self) -> bool:
-        return self.number == 1 and not self.symbols
-
-
-REST = Extent(-1)  # what is left: ONNX's -1
 Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes of the source, and those that they become
 
 

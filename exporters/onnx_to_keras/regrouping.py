@@ -13,7 +13,7 @@ from keras import KerasTensor, ops
 
 from exporters.graph import layout, regroup
 from exporters.graph.layout import Order
-from exporters.graph.regroup import REST, Extent
+from exporters.graph.sizes.extent import REST, Extent
 from exporters.onnx_to_keras import shape as shapes
 from exporters.onnx_to_keras.operand import Constant, Length, Size, Sizes
 from exporters.onnx_to_keras.operators import KERAS

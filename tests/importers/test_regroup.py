@@ -9,7 +9,8 @@ import pytest
 
 from exporters.graph import layout
 from exporters.graph.layout import Order
-from exporters.graph.regroup import REST, Extent, groups, regroup
+from exporters.graph.regroup import groups, regroup
+from exporters.graph.sizes.extent import REST, Extent
 
 N = Extent(1, ("batch",))
 

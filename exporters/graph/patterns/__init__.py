@@ -24,7 +24,6 @@ from exporters.graph.patterns import (
     hard_activations,
     heads,
     instance_normalization,
-    known_sizes,
     layer_normalization,
     linear,
     matrix_product,
@@ -85,8 +84,6 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
         if (which is None or name in which) and (not for_file or (rule.since is not None and rule.since <= opset))
     ]
     infer_shapes(model)
-    if not for_file:
-        known_sizes.fold_sizes(model)
     counts: Counter[str] = Counter()
     for graph in (model.graph, *model.graph.subgraphs()):
         _remove_idle(graph)

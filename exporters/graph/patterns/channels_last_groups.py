@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporters.graph.patterns.extents import reshaped, sizes
+from exporters.graph.patterns.layouts import reshaped
 from exporters.graph.patterns.registry import Operand, Step, pattern
 from exporters.graph.patterns.statistics import Statistics, affine, per_axis, statistics
+from exporters.graph.sizes.extent import sizes
 from exporters.graph.values import bare, producer
 
 if TYPE_CHECKING:

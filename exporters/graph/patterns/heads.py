@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from exporters.graph.patterns.extents import expanded, picked, reshaped, sizes
-from exporters.graph.regroup import Extent
+from exporters.graph.patterns.layouts import expanded, picked, reshaped
+from exporters.graph.sizes.extent import Extent, sizes
 from exporters.graph.values import bare, integer, ints, permutation, producer
 
 _THIRD = ([2], [-3])

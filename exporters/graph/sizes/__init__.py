@@ -39,7 +39,7 @@ def carry(model: ir.Model) -> bool:
         constant = fold.computed(node, opset)
         if constant is None:
             inference.refine(node)
-            constant = _single_value(node, known.of_node(node))
+            constant = _single_value(node, known.of(node.outputs[0]))
         if constant is not None:
             replaced |= fold.replace(graph, node, constant)
     return replaced

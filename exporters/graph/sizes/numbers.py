@@ -1,7 +1,7 @@
 """What is known of the elements of small tensors before a model runs.
 
-Elements are held in arrays of objects: a number (`int`, `bool`, or a NumPy float of the tensor's own type), a free size
-(`Free`, some whole number that is not negative), or None where nothing is known.
+Elements are held in arrays of objects: a number (`int`, `bool`, or a NumPy float of the tensor's own type), an `Extent`
+for a size that callers choose or a product of such sizes, or None where nothing is known.
 """
 
 from __future__ import annotations
@@ -9,53 +9,49 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from exporters.graph.sizes import extent
+from exporters.graph.sizes.extent import Extent
 from exporters.graph.values import CONSTANT, constant, integer, ints, permutation
 
 Elements = np.ndarray[Any, Any]  # of objects
 _MOST = 64  # elements: what is longer tells no shape
 _TRACKED = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.FLOAT, ir.DataType.DOUBLE}
+_DEEPEST = 24  # operators that are looked through at once; who asks node after node reads any number of them
 _RANKED = 2  # the least dimensions of what can be transposed
 
 
-@dataclass(frozen=True)
-class Free:
-    """A size that callers choose. Nothing is said of two of them being equal."""
-
-
 def is_number(element: Any) -> bool:
-    return element is not None and not isinstance(element, Free)
+    return element is not None and not isinstance(element, Extent)
 
 
 class Numbers:
-    """The elements of values, as far as the nodes walked so far tell them."""
+    """The elements of values, read from the nodes that compute them, each once."""
 
     def __init__(self) -> None:
-        self._known: dict[ir.Value, Elements] = {}
+        self._known: dict[ir.Value, Elements | None] = {}
 
-    def of(self, value: ir.Value | None) -> Elements | None:
+    def of(self, value: ir.Value | None, depth: int = _DEEPEST) -> Elements | None:
+        """What is known of the elements of `value`; None where that is nothing, or it lies too deep to look."""
         if value is None:
             return None
-        if value not in self._known and (written := _written(value)) is not None:
-            self._known[value] = written
-        return self._known.get(value)
+        if value not in self._known:
+            node = value.producer()
+            self._known[value] = _written(value) if node is None else self._computed(node, value, depth)
+        return self._known[value]
 
-    def of_node(self, node: ir.Node) -> Elements | None:
-        """What is known of the only result of `node`, kept for the nodes that follow; None for nothing."""
-        rule = RULES.get(node.op_type)
-        result = node.outputs[0] if len(node.outputs) == 1 else None
-        if rule is None or result is None or result.dtype not in _TRACKED:
+    def _computed(self, node: ir.Node, value: ir.Value, depth: int) -> Elements | None:
+        rule = RULES.get(node.op_type) if node.domain in {"", "ai.onnx"} and len(node.outputs) == 1 else None
+        if rule is None or value.dtype not in _TRACKED or depth == 0:
             return None
+        for given in node.inputs:
+            self.of(given, depth - 1)
         found = rule(self, node)
-        if found is None or found.size > _MOST:
-            return None
-        self._known[result] = found
-        return found
+        return found if found is None or found.size <= _MOST else None
 
 
 def _written(value: ir.Value) -> Elements | None:
@@ -78,12 +74,24 @@ def _array(elements: list[Any], shape: tuple[int, ...]) -> Elements:
 
 
 def _shape(_: Numbers, node: ir.Node) -> Elements | None:
-    shape = node.inputs[0].shape if node.inputs[0] is not None else None
-    if shape is None:
+    given = extent.sizes(node.inputs[0]) if node.inputs[0] is not None else None
+    if given is None:
         return None
-    sizes = [size if isinstance(size, int) else Free() for size in shape]
+    sizes = [plain(size) for size in given]
     picked = sizes[integer(node, "start", 0) : integer(node, "end", len(sizes))]
     return _array(picked, (len(picked),))
+
+
+def plain(size: Extent | None) -> Any:
+    """A size that is a number as that number."""
+    return size.number if size is not None and not size.symbols else size
+
+
+def extent_of(element: Any) -> Extent | None:
+    """A size as a product; None for what is no size."""
+    if isinstance(element, Extent):
+        return element
+    return Extent(element) if isinstance(element, int) and element >= 0 else None
 
 
 def _gather(known: Numbers, node: ir.Node) -> Elements | None:
@@ -174,7 +182,7 @@ def _cast(known: Numbers, node: ir.Node) -> Elements | None:
 
 
 def _converted(element: Any, dtype: ir.DataType, *, whole: bool) -> Any:
-    if isinstance(element, Free):
+    if isinstance(element, Extent):
         return element if whole else None
     if element is None or (isinstance(element, np.floating) and not np.isfinite(element)):
         return None
@@ -216,17 +224,17 @@ def _numbers(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 def _sum(a: Any, b: Any) -> Any:
     if is_number(a) and is_number(b):
         return a + b
-    return Free() if _is_size(a) and _is_size(b) else None
+    one, other = extent_of(a), extent_of(b)
+    if one is None or other is None:
+        return None
+    return Extent(1, (f"[{' + '.join(sorted((str(one), str(other))))}]",))
 
 
 def _product(a: Any, b: Any) -> Any:
     if is_number(a) and is_number(b):
         return a * b
-    return Free() if _is_size(a) and _is_size(b) else None
-
-
-def _is_size(element: Any) -> bool:
-    return isinstance(element, Free) or (isinstance(element, int) and element >= 0)
+    one, other = extent_of(a), extent_of(b)
+    return plain(one * other) if one is not None and other is not None and one.number and other.number else None
 
 
 def _quotient(a: Any, b: Any) -> Any:
@@ -234,7 +242,11 @@ def _quotient(a: Any, b: Any) -> Any:
         if isinstance(a, int):
             return None if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
         return a / b
-    return Free() if isinstance(a, Free) and isinstance(b, int) and b > 0 else None
+    one, other = extent_of(a), extent_of(b)
+    if one is None or other is None:
+        return None
+    whole = extent.quotient(one, other)
+    return Extent(1, (f"[{one} / {other}]",)) if whole is None and other.number > 0 else plain(whole)
 
 
 def _remainder(known: Numbers, node: ir.Node) -> Elements | None:
@@ -245,10 +257,12 @@ def _remainder(known: Numbers, node: ir.Node) -> Elements | None:
 
 
 def _equal(a: Any, b: Any) -> Any:
-    """A free size is never negative: what an exporter writes for "keep this size" is told apart from it."""
+    """A size is never negative: what an exporter writes for "keep this size" is told apart from it."""
     if is_number(a) and is_number(b):
         return bool(a == b)
-    below = [isinstance(one, Free) and is_number(other) and other < 0 for one, other in ((a, b), (b, a))]
+    if isinstance(a, Extent) and a == b:
+        return True
+    below = [isinstance(one, Extent) and is_number(other) and other < 0 for one, other in ((a, b), (b, a))]
     return False if any(below) else None
 
 

@@ -8,18 +8,19 @@ here, where some of its numbers are known and others free.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 from onnx import defs
 
-from exporters.graph.sizes.numbers import Elements, Numbers
+from exporters.graph.sizes import extent
+from exporters.graph.sizes.extent import Extent
+from exporters.graph.sizes.numbers import Elements, Numbers, extent_of, plain
 from exporters.graph.values import integer, ints
 
-Sizes = list[int | None]
+Sizes = list[int | ir.SymbolicDim | None]
 _MOST = 1 << 12  # elements of an input that a shape may depend on
 _FACTORS = 16  # of a Resize: other floats tell no shape
 _BODIES = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
@@ -98,7 +99,7 @@ def _is_known(size: int | ir.SymbolicDim) -> bool:
     return isinstance(size, int) or not (size.value is None or size.value.startswith("unk__"))
 
 
-def fill(value: ir.Value, sizes: Sequence[int | ir.SymbolicDim | None]) -> None:
+def fill(value: ir.Value, sizes: Sizes) -> None:
     """Add to the shape of `value` what `sizes` tell; a size that is known stays."""
     old = value.shape
     if old is None:
@@ -109,59 +110,78 @@ def fill(value: ir.Value, sizes: Sequence[int | ir.SymbolicDim | None]) -> None:
         ])  # fmt: skip
 
 
-def _numbered(elements: Any) -> Sizes:
-    return [one if isinstance(one, int) else None for one in elements.flat]
+def _told(elements: Any) -> Sizes:
+    """Sizes that are numbers, or have a name."""
+    return [_size(element) for element in elements.flat]
 
 
-def _shape_of(value: ir.Value | None) -> Sizes | None:
-    if value is None or value.shape is None:
-        return None
-    return [size if isinstance(size, int) else None for size in value.shape]
+def _size(element: Any) -> int | ir.SymbolicDim | None:
+    if isinstance(element, Extent):
+        return ir.SymbolicDim(element.name) if element.name is not None else None
+    return element if isinstance(element, int) else None
 
 
 def _reshape(known: Numbers, node: ir.Node) -> Sizes | None:
-    target, given = known.of(node.inputs[1]) if len(node.inputs) > 1 else None, _shape_of(node.inputs[0])
+    if len(node.inputs) <= 1 or node.inputs[0] is None:
+        return None
+    found = reshaped(extent.sizes(node.inputs[0]), known.of(node.inputs[1]), copies=not integer(node, "allowzero", 0))
+    return None if found is None else [_size(plain(size)) for size in found]
+
+
+def reshaped(given: extent.Extents | None, target: Elements | None, *, copies: bool) -> list[Extent | None] | None:
+    """The sizes that a Reshape gives to a tensor of the sizes `given`; None where nothing, or one of them is not known.
+
+    With `copies`, 0 in `target` stands for the size that is there.
+    """
     if target is None:
         return None
-    copies = not integer(node, "allowzero", 0)
-    sizes: Sizes = []
-    for place, size in enumerate(_numbered(target)):
-        if size == 0 and copies:
-            sizes.append(given[place] if given is not None and place < len(given) else None)
+    found: list[Extent | None] = []
+    for place, element in enumerate(target.flat):
+        if element == 0 and copies:
+            found.append(given[place] if given is not None and place < len(given) else None)
         else:
-            sizes.append(size if size != -1 else None)
-    open_places = [place for place, size in enumerate(sizes) if size is None]
-    if given is not None and None not in given and len(open_places) == 1:
-        rest = math.prod(size for size in sizes if size is not None)
-        whole = math.prod(size for size in given if size is not None)
-        if rest and whole % rest == 0:
-            sizes[open_places[0]] = whole // rest
-    return sizes
+            found.append(None if element == -1 else extent_of(element))
+    left = [place for place, size in enumerate(found) if size is None]
+    if given is not None and len(left) == 1:
+        others = extent.product(size for size in found if size is not None)
+        found[left[0]] = extent.quotient(extent.product(given), others)
+    return found
 
 
 def _expand(known: Numbers, node: ir.Node) -> Sizes | None:
-    target, given = known.of(node.inputs[1]), _shape_of(node.inputs[0])
-    if target is None or given is None:
+    given = extent.sizes(node.inputs[0]) if node.inputs[0] is not None else None
+    found = expanded(given, known.of(node.inputs[1]))
+    return None if found is None else [_size(plain(size)) for size in found]
+
+
+def expanded(given: extent.Extents | None, target: Elements | None) -> list[Extent | None] | None:
+    """The sizes that an Expand gives to a tensor of the sizes `given`; None where nothing, or one is not known."""
+    if given is None or target is None:
         return None
-    pairs = itertools.zip_longest(reversed(given), reversed(_numbered(target)), fillvalue=1)
+    wanted = [extent_of(element) for element in target.flat]
+    pairs = itertools.zip_longest(reversed(given), reversed(wanted), fillvalue=Extent())
     return [_broadcast(one, other) for one, other in pairs][::-1]
 
 
-def _broadcast(one: int | None, other: int | None) -> int | None:
-    if one == 1:
-        return other
-    if other == 1:
+def _broadcast(one: Extent | None, other: Extent | None) -> Extent | None:
+    """A free size beside a number above 1 is that number, or 1: the result has the number."""
+    if one is None or other is None:
+        known = one or other
+        return known if known is not None and not known.symbols and not known.is_one else None
+    if one == other or other.is_one:
         return one
-    return one if one is not None else other  # a free size beside a number above 1 is that number, or 1
+    if one.is_one or not other.symbols:
+        return other
+    return one if not one.symbols else None
 
 
 def _filled(known: Numbers, node: ir.Node) -> Sizes | None:
     target = known.of(node.inputs[0])
-    return None if target is None else _numbered(target)
+    return None if target is None else _told(target)
 
 
 def _pad(known: Numbers, node: ir.Node) -> Sizes | None:
-    given = _shape_of(node.inputs[0])
+    given = node.inputs[0].shape if node.inputs[0] is not None else None
     amounts: Elements | None = known.of(node.inputs[1]) if len(node.inputs) > 1 else None
     axes = ints(node, "axes", 3)
     if given is None or amounts is None or axes is None:
@@ -169,11 +189,12 @@ def _pad(known: Numbers, node: ir.Node) -> Sizes | None:
     places = [axis % len(given) for axis in axes] or list(range(len(given)))
     if amounts.size != 2 * len(places):
         return None
-    before, after = _numbered(amounts[: len(places)]), _numbered(amounts[len(places) :])
-    sizes = list(given)
-    for place, left, right in zip(places, before, after, strict=True):
+    sizes: Sizes = list(given)
+    for place, left, right in zip(places, amounts[: len(places)], amounts[len(places) :], strict=True):
         size = given[place]
-        sizes[place] = None if size is None or left is None or right is None else size + left + right
+        if not (isinstance(left, int) and isinstance(right, int) and left == right == 0):
+            numbers = isinstance(size, int) and isinstance(left, int) and isinstance(right, int)
+            sizes[place] = size + left + right if numbers else None
     return sizes
 
 
@@ -181,7 +202,7 @@ def _resize(known: Numbers, node: ir.Node) -> Sizes | None:
     wanted = known.of(node.inputs[3]) if len(node.inputs) > 3 else None
     if wanted is None or "axes" in node.attributes or "keep_aspect_ratio_policy" in node.attributes:
         return None
-    return _numbered(wanted)
+    return _told(wanted)
 
 
 RULES: dict[str, Callable[[Numbers, ir.Node], Sizes | None]] = {
