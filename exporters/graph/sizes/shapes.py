@@ -66,10 +66,16 @@ class Inference:
         except (defs.SchemaError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError):
             return []  # what is wrong with the node, the importer says with its name
         return [
-            (value, [size.dim_value if size.HasField("dim_value") else None for size in kind.tensor_type.shape.dim])
+            (value, [_inferred(size) for size in kind.tensor_type.shape.dim])
             for value in node.outputs
             if (kind := found.get(value.name or "")) is not None and kind.tensor_type.HasField("shape")
         ]
+
+
+def _inferred(size: onnx.TensorShapeProto.Dimension) -> int | ir.SymbolicDim | None:
+    if size.HasField("dim_value"):
+        return size.dim_value
+    return ir.SymbolicDim(size.dim_param) if size.dim_param else None
 
 
 def _type(value: ir.Value) -> onnx.TypeProto:
