@@ -113,16 +113,16 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
     import onnx_ir as ir
     import torch
 
-    from exporters import flat_script, torch_attention, torch_ranks, torch_resize
+    from exporters import script_to_onnx
+    from exporters.script_to_onnx import flat
 
-    for operators in (torch_attention, torch_ranks, torch_resize):
-        operators.register()
+    script_to_onnx.register()
     args, kwargs = _example(model)
     signature, module = model.signature, module or model.module
     inputs, outputs = list(signature.input_names), list(signature.output_names)
-    if "ScriptModule" in type(module).__name__ and not flat_script.is_flat(signature):
+    if "ScriptModule" in type(module).__name__ and not flat.is_flat(signature):
         inputs, outputs = list(leaves(signature.input_structure)), list(leaves(signature.output_structure))
-        module, kwargs, values = flat_script.flatten(module, signature), {}, _example_tensors(model)
+        module, kwargs, values = flat.flatten(module, signature), {}, _example_tensors(model)
         args = tuple(values[name] for name in inputs)
     specs = (*signature.inputs, *signature.outputs)
     with _quiet():

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exporters import litert_loops, litert_precision
 from exporters.graph import tensorflow_graph
 from exporters.graph.tensorflow_graph import FrozenGraph
+from exporters.litert import loops, precision
 from exporters.options import ExportOptions
 from toolkit import metadata
 from toolkit.contract import Contract
@@ -42,7 +42,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
 
     tf = import_tensorflow()
     flat = positional(signature)
-    with litert_loops.replacing():
+    with loops.replacing():
         model = onnx_to_keras.build(path, plain=False)
         function = concrete_function(tf, keras_call(model, flat), flat)
     _convert(function, target, flat, contract, options)
@@ -52,7 +52,7 @@ def _native(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None
     function = model.function
     own = getattr(model, "model", None)
     if type(own).__module__.startswith("keras."):
-        with litert_loops.replacing():
+        with loops.replacing():
             function = concrete_function(import_tensorflow(), keras_call(own, model.signature), model.signature)
     _convert(function, path, model.signature, model.contract, options)
 
@@ -69,7 +69,7 @@ def _convert(function: Any, target: Path, signature: Signature, contract: Contra
         tf.saved_model.save(holder, folder, signatures={SERVING: holder.function})
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SERVING])
-            litert_precision.ask(tf, converter, signature, options)
+            precision.ask(tf, converter, signature, options)
             content = converter.convert()
         except Exception as error:
             raise _explained(error, frozen.graph_def) from error

@@ -19,7 +19,7 @@ from toolkit.files import digest
 
 KINDS = (
     Kind("torch-pickle", "torch", "exporters.sources.torch_pickle:open_pickle",
-         "a whole pickled `nn.Module`", "model.pt --trust SHA256|--allow-class NAME"),
+         "a whole pickled `nn.Module`", "model.pt --trust SHA256`, or `--allow-class NAME"),
 )  # fmt: skip
 
 

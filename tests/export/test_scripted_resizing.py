@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from exporters import torch_ranks, torch_resize
+from exporters import script_to_onnx
 
 MODES = [("nearest", 1), ("nearest", 2), ("nearest", 3), ("linear", 1), ("bilinear", 2), ("bicubic", 2),
          ("trilinear", 3), ("area", 1), ("area", 2), ("area", 3)]  # fmt: skip
@@ -74,8 +74,7 @@ def traced(model: nn.Module, x: Tensor) -> torch.jit.ScriptModule:
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     warnings.simplefilter("ignore")  # PyTorch says that TorchScript, scripting and this exporter have an end
-    torch_ranks.register()
-    torch_resize.register()
+    script_to_onnx.register()
 
 
 def check(model: nn.Module, axes: int, form: Callable[[nn.Module, Tensor], torch.jit.ScriptModule]) -> None:

@@ -17,7 +17,7 @@ from onnx import parser
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
-from exporters import onnx_to_torch, torch_attention
+from exporters import onnx_to_torch, script_to_onnx
 from exporters.graph import patterns
 from exporters.graph.clean import clean
 from tests.importers.test_patterns import scripted
@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 def older(model: nn.Module, x: Tensor) -> onnx.ModelProto:
-    torch_attention.register()
+    script_to_onnx.register()
     buffer = io.BytesIO()
     with quiet():
         torch.onnx.export(
@@ -181,7 +181,7 @@ def test_one_head_of_queries_for_all() -> None:
 
 def test_the_file_can_be_exported_again() -> None:
     """PyTorch's older exporter refuses shared heads on its own."""
-    torch_attention.register()
+    script_to_onnx.register()
     module = scripted(onnx_to_torch.build(form(2, 3, 4)).eval())
     example = tuple(torch.randn(2, heads, 4, 4) for heads in (6, 2, 2))
     buffer = io.BytesIO()
