@@ -87,7 +87,7 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 framework=given["framework"],
                 signature=given["signature"],
                 trust=given["trust"],
-                allow=given["allow_class"],
+                allow=given["allow"],
                 data=given["data"],
                 devices=given["devices"],
                 count=given["count"],
@@ -141,7 +141,7 @@ def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, A
 
     found = sources.resolve(
         source, inputs=given["inputs"], factory=given["factory"], framework=given["framework"],
-        signature=given["signature"], trust=given["trust"], allow=given["allow_class"],
+        signature=given["signature"], trust=given["trust"], allow=given["allow"],
     )  # fmt: skip
     names = formats.asked_for(to)
     kinds.check(given["precision"], names)

@@ -25,6 +25,7 @@ def source_options(function: Function) -> Function:
     for option in (
         click.option(
             "--allow-class",
+            "allow",
             multiple=True,
             metavar="PACKAGE.MODULE.CLASS",
             help="A class that a pickled model is built of; nothing else in the file is called.",

@@ -67,7 +67,7 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             framework=given["framework"],
             signature=given["signature"],
             trust=given["trust"],
-            allow=given["allow_class"],
+            allow=given["allow"],
             count=given["count"],
             seed=given["seed"],
             atol=given["atol"],
