@@ -16,6 +16,7 @@ class ExportOptions:
 
     Args:
         opset: the ONNX operator set of what is written, and of the hub on the way to the other formats.
+        exact_opset: whether an ONNX file of another opset is none: somebody asked for this one by its number.
         optimize: whether a file that is rebuilt from ONNX is made for speed: normalisations folded into the weights
             before them, weights stored in the order that the runtime likes. Without it they keep the source's bits.
         source_lines: whether an ONNX graph says of each operator which line of the source it comes from. These are
@@ -26,6 +27,7 @@ class ExportOptions:
     """
 
     opset: int = DEFAULT_OPSET
+    exact_opset: bool = False
     optimize: bool = True
     source_lines: bool = False
     precision: str = "fp32"

@@ -206,6 +206,11 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     graph = _moved(graph)
     graph = common.RemoveUnusedNodesPass()(graph).model
     graph = _raised(graph, options.opset)
+    written = graph.opset_imports.get("", options.opset)
+    if options.exact_opset and written != options.opset:
+        raise ExportFailed(
+            f"it writes opset {written}, and {options.opset} was asked for", hint="There is no lossless way down."
+        )
     _forget_unused_domains(graph)
     pad_guard.guard(graph)
     if not options.source_lines:

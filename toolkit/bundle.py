@@ -135,7 +135,7 @@ def export(
         resolved,
         names=formats.asked_for(to),
         output=Path(output),
-        options=ExportOptions(_opset(opset, target), optimize, precision=precision, target=target),
+        options=ExportOptions(_opset(opset, target), opset is not None, optimize, precision=precision, target=target),
         settings=Settings(
             tuple(devices),
             count,

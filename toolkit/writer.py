@@ -127,7 +127,9 @@ class Writer:
     ) -> str | None:
         """The framework's own ways, in order; what was tried in vain is noted in `tried`."""
         # The graph on the way to other formats goes to no runtime.
-        options = self._options if opset is None else replace(self._options, opset=opset, target=None)
+        options = (
+            self._options if opset is None else replace(self._options, opset=opset, exact_opset=False, target=None)
+        )
         if name == "onnx":
             options = replace(options, precision=FULL)
         handle = {"handle": self._side.handle, "to": name}
@@ -176,7 +178,10 @@ class Writer:
         """The ONNX graph on the way to other formats, where ONNX itself was not asked for."""
         path = self._scratch / "hub.onnx"
         tried: dict[str, str] = {}
-        for opset in dict.fromkeys((self._options.opset, max(self._options.opset, _NEWER_OPSET))):
+        newer = max(self._options.opset, _NEWER_OPSET)
+        fewer_bits = self._options.precision != FULL  # a file of ONNX in fewer bits comes from here too
+        exact = self._options.exact_opset and fewer_bits
+        for opset in (None,) if exact else dict.fromkeys((self._options.opset, newer)):
             route = self._native("onnx", path, tried, opset)
             if route is not None:
                 return path, route

@@ -9,7 +9,7 @@ from onnx import helper
 from exporters import targets
 from toolkit import bundle
 from toolkit.cli import invoke
-from toolkit.errors import BadInput
+from toolkit.errors import BadInput, ExportFailed
 
 
 def file(path, *, operator="Relu", opset=18, ir=8, domain=""):
@@ -76,3 +76,18 @@ def test_the_newest_row_runs_here(tmp_path):
     newest = targets.parse("ort>=1.99")
     path = file(tmp_path / "m.onnx", opset=newest.opset, ir=newest.ir)
     onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.usefixtures("warm", "in_models")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_opset_that_was_asked_for_is_written(tmp_path, precision):
+    """By PyTorch's older exporter, since the newer one writes 18 at least."""
+    asked = {"opset": 15, "precision": precision, "count": 32, "latency": False}
+    made = bundle.export("zoo_torch:build", "onnx", tmp_path / "out", **asked)
+    assert onnx.load(made.file("onnx")).opset_import[0].version == 15
+
+
+def test_an_opset_that_cannot_be_written_is_said(tmp_path):
+    path = file(tmp_path / "m.onnx", opset=20, ir=9)
+    with pytest.raises(ExportFailed, match="onnx: it writes opset 20, and 13 was asked for"):
+        bundle.export(path, "onnx", tmp_path / "out", opset=13, count=32)
