@@ -14,7 +14,7 @@ from typing import Any
 
 from exporters.graph import tensorflow_graph
 from exporters.graph.tensorflow_graph import FrozenGraph
-from exporters.litert import loops, precision
+from exporters.litert import precision, spelling
 from exporters.options import ExportOptions
 from toolkit import metadata
 from toolkit.contract import Contract
@@ -42,7 +42,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
 
     tf = import_tensorflow()
     flat = positional(signature)
-    with loops.replacing():
+    with spelling.replacing():
         model = onnx_to_keras.build(path, plain=False)
         function = concrete_function(tf, keras_call(model, flat), flat)
     _convert(function, target, flat, contract, options)
@@ -52,7 +52,7 @@ def _native(model: TensorFlowRunner, path: Path, options: ExportOptions) -> None
     function = model.function
     own = getattr(model, "model", None)
     if type(own).__module__.startswith("keras."):
-        with loops.replacing():
+        with spelling.replacing():
             function = concrete_function(import_tensorflow(), keras_call(own, model.signature), model.signature)
     _convert(function, path, model.signature, model.contract, options)
 

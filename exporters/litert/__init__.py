@@ -1,1 +1,1 @@
-"""What LiteRT's converter needs beside a SavedModel: loops that it has operators for, and fewer bits."""
+"""What LiteRT's converter needs beside a SavedModel: other spellings of what it has no operator for, and fewer bits."""

@@ -1,30 +1,16 @@
 """Keras' recurrent layers, traced as loops that LiteRT has operators for.
 
 Keras keeps what every step gives in a list of tensors. LiteRT has no such lists, and TensorFlow's converter turns them
-into tensors only where the batch size is fixed. While a model is traced in `replacing`, the loop keeps one tensor
-instead, and each step writes its row: that is right for every batch size and every length.
+into tensors only where the batch size is fixed. This loop keeps one tensor instead, and each step writes its row:
+that is right for every batch size and every length.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
-
-
-@contextlib.contextmanager
-def replacing() -> Iterator[None]:
-    """Keras' own loop is put aside for as long as a model is traced."""
-    from keras.src import backend
-
-    own = backend.rnn
-    backend.rnn = rnn
-    try:
-        yield
-    finally:
-        backend.rnn = own
 
 
 def rnn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras.operand import (
+    Constant,
     Operand,
     Scope,
     Unknown,
@@ -21,7 +22,11 @@ def arange(
 ) -> KerasTensor:
     """ONNX Range: as many steps of `delta` as fit between `start` and `limit`."""
     assert scope is not None
-    first, end, step = (ops.reshape(tensor(value), ()) for value in (start, limit, delta))
+    first, end = (ops.reshape(tensor(value), ()) for value in (start, limit))
+    if _is_one(delta) and "int" in first.dtype:
+        steps = Unknown(lambda: ops.maximum(ops.subtract(end, first), 0))
+        return ops.add(ops.cast(places(steps, scope), first.dtype), first)
+    step = ops.reshape(tensor(delta), ())
     wide = "float64" if "float" in first.dtype else "int64"
     distance, by = ops.cast(ops.subtract(end, first), wide), ops.cast(step, wide)
     if wide == "float64":
@@ -30,6 +35,10 @@ def arange(
         count = ops.negative(ops.floor_divide(ops.negative(distance), by))  # rounded up
     numbers = places(Unknown(lambda: ops.maximum(count, 0)), scope)
     return ops.cast(ops.add(ops.multiply(ops.cast(numbers, wide), by), ops.cast(first, wide)), first.dtype)
+
+
+def _is_one(value: Operand) -> bool:
+    return isinstance(value, Constant) and value.is_scalar and bool(value.array.item() == 1)
 
 
 @KERAS.op("NonZero", since=9)

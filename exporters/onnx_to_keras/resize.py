@@ -6,89 +6,26 @@ Where a size is known only when the model runs, the places and weights are worke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Constant, Length, Scope, Unknown, length, places, size_of
+from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Unknown, length, places, size_of
+from exporters.onnx_to_keras.resize_places import (
+    NEAREST,
+    Axis,
+    Method,
+    between,
+    coordinates,
+    exactly,
+    in_axis,
+    nearest,
+)
 from exporters.onnx_to_keras.table import KERAS
-from toolkit.errors import UnsupportedOperator
 
-
-@dataclass(frozen=True)
-class Axis:
-    """How one axis is resized: `place` is where it is held, `scale` may be a tensor, as the sizes may.
-
-    `wanted` is the length before it is rounded down: what ONNX calls the resized length, in formulas and in cases.
-    """
-
-    place: int
-    size: Length
-    length: Length
-    wanted: Any
-    scale: Any
-    start: float = 0.0  # the region of interest, for tf_crop_and_resize
-    end: float = 1.0
-
-    @property
-    def is_known(self) -> bool:
-        return isinstance(self.size, int) and isinstance(self.length, int)
-
-
-@dataclass(frozen=True)
-class Method:
-    mode: str
-    coordinates: str
-    nearest: str
-    cubic_coeff_a: float
-    exclude_outside: int
-    antialias: int
-
-
-def coordinates(x: Any, size: Any, length: Any, axis: Axis, mode: str) -> Any:
-    """Where results `x` = 0, 1, 2 ... lie in the axis, by ONNX's transformation mode; numbers or tensors alike."""
-    scale, wanted = axis.scale, axis.wanted
-    known = isinstance(wanted, float)
-    alone = known and wanted == 1.0
-    half = (x + 0.5) / scale
-    steps = wanted - 1.0 if known else ops.where(ops.equal(wanted, 1.0), ops.ones_like(wanted), wanted - 1.0)
-    table = {
-        "half_pixel": lambda: half - 0.5,
-        "pytorch_half_pixel": lambda: x * 0 if known and wanted <= 1.0 else _unless_alone(half - 0.5, x * 0, wanted),
-        "asymmetric": lambda: x / scale,
-        "align_corners": lambda: x * 0 if alone else x * ((size - 1) / steps),
-        "tf_half_pixel_for_nn": lambda: half,
-        "half_pixel_symmetric": lambda: half - 0.5 + size / 2 * (1 - length / (scale * size)),
-        "tf_crop_and_resize": lambda: _cropped(x, size, steps, axis, alone),
-    }
-    if mode not in table:
-        raise UnsupportedOperator(f"Resize with coordinate_transformation_mode '{mode}' has no Keras form")
-    return table[mode]()
-
-
-def _unless_alone(several: Any, alone: Any, wanted: Any) -> Any:
-    """The first, but the second where the length, known only when the model runs, is 1."""
-    return several if isinstance(wanted, float) else ops.where(wanted > 1.0, several, alone)
-
-
-def _cropped(x: Any, size: Any, steps: Any, axis: Axis, alone: bool) -> Any:
-    middle = x * 0 + 0.5 * (axis.start + axis.end) * (size - 1)
-    if alone:
-        return middle
-    return _unless_alone(
-        x * ((axis.end - axis.start) * (size - 1) / steps) + axis.start * (size - 1), middle, axis.wanted
-    )
-
-
-# Both NumPy and keras.ops have these functions.
-NEAREST: dict[str, Any] = {
-    "round_prefer_floor": lambda x, xp: xp.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x, xp: xp.floor(x + 0.5),
-    "floor": lambda x, xp: xp.floor(x),
-    "ceil": lambda x, xp: xp.ceil(x),
-}
+LARGEST_DENOMINATOR = 1 << 12
 
 
 def kernel(distance: Any, mode: str, a: float, xp: Any = np) -> Any:
@@ -130,11 +67,12 @@ def resize(
     keep_aspect_ratio_policy: str = "stretch",
     mode: str = "nearest",
     nearest_mode: str = "round_prefer_floor",
+    source_shape: list[Length] | None = None,
     scope: Scope | None = None,
 ) -> KerasTensor:
     """ONNX Resize by `scales` or to `sizes`, one axis after the other."""
     crops = coordinate_transformation_mode == "tf_crop_and_resize"
-    found = _axes(X, roi if crops else None, scales, sizes, axes, keep_aspect_ratio_policy)
+    found = _axes(X, roi if crops else None, scales, sizes, axes, keep_aspect_ratio_policy, source_shape)
     method = Method(mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a, exclude_outside, antialias)
     x = X if mode == "nearest" or "float" in X.dtype else ops.cast(X, "float32")
     outside: list[tuple[int, Any]] = []
@@ -142,7 +80,7 @@ def resize(
         if isinstance(axis.scale, float) and axis.scale == 1.0 and axis.length == axis.size and not crops:
             continue
         assert scope is not None
-        at = _coordinates(axis, method, scope)
+        at = in_axis(axis, method, scope)
         x = _resized(x, axis, at, method, scope) if axis.is_known else _resized_later(x, axis, at, method, scope)
         if crops:
             last = length(axis.size, scope) - 1 if not isinstance(axis.size, int) else axis.size - 1
@@ -156,15 +94,6 @@ def resize(
     return ops.cast(x, X.dtype)
 
 
-def _coordinates(axis: Axis, method: Method, scope: Scope) -> Any:
-    """Numbers where the sizes are known, else a tensor."""
-    if isinstance(axis.length, int) and isinstance(axis.size, int):
-        return coordinates(np.arange(axis.length, dtype=np.float64), axis.size, axis.length, axis, method.coordinates)
-    size = axis.size if isinstance(axis.size, int) else ops.cast(axis.size.as_tensor(), "float64")
-    count = axis.length if isinstance(axis.length, int) else ops.cast(axis.length.as_tensor(), "float64")
-    return coordinates(ops.cast(places(axis.length, scope), "float64"), size, count, axis, method.coordinates)
-
-
 def _axes(
     X: KerasTensor,
     roi: list[float] | None,
@@ -172,16 +101,20 @@ def _axes(
     sizes: list[Length] | None,
     axes: list[int] | None,
     policy: str,
+    source_shape: list[Length] | None,
 ) -> list[Axis]:
     rank = len(X.shape)
     named = [axis % rank for axis in axes] if axes is not None else list(range(rank))
     held = [(0 if axis == 0 else rank - 1 if axis == 1 else axis - 1) if rank > 2 else axis for axis in named]
-    own = [size_of(X, place) for place in held]
+    own = [source_shape[axis] for axis in named] if source_shape else [size_of(X, place) for place in held]
     starts, ends = (roi[: len(named)], roi[len(named) :]) if roi else ([0.0] * len(named), [1.0] * len(named))
+    fractions: list[Any] = [None] * len(named)
     if sizes:
         ratios = [_ratio(wanted, size) for wanted, size in zip(sizes, own, strict=True)]
         lengths, exact = list(sizes), [_number(wanted) for wanted in sizes]
+        fractions = list(zip(sizes, own, strict=True))
         if policy != "stretch":
+            fractions = [None] * len(named)
             common = _common(ratios, policy)
             ratios = [common] * len(ratios)
             exact = [common * _number(size) for size in own]
@@ -190,9 +123,28 @@ def _axes(
         ratios = list(scales or [1.0] * len(named))
         spans = [ratio * (end - start) for ratio, start, end in zip(ratios, starts, ends, strict=True)]
         exact = [_number(size) * span for size, span in zip(own, spans, strict=True)]
-        lengths = [size if span == 1.0 else _floor(value) for size, span, value in zip(own, spans, exact, strict=True)]
-    rows = zip(held, own, lengths, exact, ratios, starts, ends, strict=True)
+        fractions = [_fraction(span) for span in spans]
+        parts = zip(own, exact, fractions, strict=True)
+        lengths = [_floor(value) if part is None else _scaled(size, *part) for size, value, part in parts]
+    rows = zip(held, own, lengths, exact, ratios, starts, ends, fractions, strict=True)
     return [Axis(*row) for row in rows]
+
+
+def _fraction(ratio: float) -> tuple[int, int] | None:
+    """A scale that a user wrote, like 2 or 0.75, as a fraction; none of one that is itself a rounded quotient."""
+    top, bottom = ratio.as_integer_ratio()
+    return (top, bottom) if bottom <= LARGEST_DENOMINATOR else None
+
+
+def _scaled(size: Length, top: int, bottom: int) -> Length:
+    """`size` times a fraction, rounded down."""
+    if isinstance(size, int):
+        return size * top // bottom
+    if top == bottom:
+        return size
+    if isinstance(size, Size) and bottom == 1:
+        return size.times(top)
+    return Unknown(lambda: ops.floor_divide(ops.multiply(size.as_tensor(), top), bottom))
 
 
 def _number(size: Length) -> Any:
@@ -255,26 +207,37 @@ def _resized_later(x: KerasTensor, axis: Axis, at: KerasTensor, method: Method, 
     if method.mode == "nearest" and isinstance(axis.scale, float) and _repeats(axis, method):
         return ops.repeat(x, int(axis.scale), axis.place)
     last = ops.subtract(length(axis.size, scope), 1)
+    exact = exactly(axis, method, scope)
     if method.mode == "nearest":
-        return ops.take(x, _within(NEAREST[method.nearest](at, ops), last), axis.place)
+        found = NEAREST[method.nearest](at, ops) if exact is None else nearest(*exact, method.nearest)
+        return ops.take(x, _within(found, last), axis.place)
+    if exact is not None:
+        return _blended(x, axis, *between(*exact, x.dtype), method, scope)
     if method.antialias:
         weights = _matrix_later(at, axis, last, method, scope)
         moved = ops.matmul(ops.moveaxis(x, axis.place, -1), ops.cast(ops.transpose(weights), x.dtype))
         return ops.moveaxis(moved, -1, axis.place)
     below = ops.floor(at)
+    return _blended(x, axis, ops.cast(below, "int64"), at - below, method, scope)
+
+
+def _blended(
+    x: KerasTensor, axis: Axis, below: KerasTensor, part: KerasTensor, method: Method, scope: Scope
+) -> KerasTensor:
+    """Each result a weighted sum of the elements around it, `part` of the way from the one `below` to the next."""
+    last = ops.subtract(length(axis.size, scope), 1)
+    shape = [-1 if i == axis.place else 1 for i in range(len(x.shape))]
     terms, total = None, None
     for offset in (0, 1) if method.mode == "linear" else (-1, 0, 1, 2):
-        place = below + offset
-        weight = kernel(at - place, method.mode, method.cubic_coeff_a, ops)
+        place = ops.add(below, offset)
+        weight = kernel(part - offset, method.mode, method.cubic_coeff_a, ops)
         inside = _within(place, last)
         if method.exclude_outside:
-            weight = ops.where(ops.equal(ops.cast(inside, "float64"), place), weight, ops.zeros_like(weight))
+            weight = ops.where(ops.equal(inside, place), weight, ops.zeros_like(weight))
         total = weight if total is None else total + weight
-        line = ops.reshape(ops.cast(weight, x.dtype), [-1 if i == axis.place else 1 for i in range(len(x.shape))])
-        term = ops.multiply(ops.take(x, inside, axis.place), line)
+        term = ops.multiply(ops.take(x, inside, axis.place), ops.reshape(ops.cast(weight, x.dtype), shape))
         terms = term if terms is None else ops.subtract(terms, ops.negative(term))
     if method.exclude_outside:
-        shape = [-1 if i == axis.place else 1 for i in range(len(x.shape))]
         terms = ops.divide(terms, ops.reshape(ops.cast(total, x.dtype), shape))
     return terms
 
@@ -314,7 +277,13 @@ def _repeats(axis: Axis, method: Method) -> bool:
 
 
 @KERAS.op("Resize", since=10, layout="channels")
-def resize_10(X: KerasTensor, scales: list[float], mode: str = "nearest", scope: Scope | None = None) -> KerasTensor:
+def resize_10(
+    X: KerasTensor,
+    scales: list[float],
+    mode: str = "nearest",
+    source_shape: list[Length] | None = None,
+    scope: Scope | None = None,
+) -> KerasTensor:
     """ONNX Resize of opset 10: asymmetric coordinates, the nearest element below."""
     return resize(
         X,
@@ -323,11 +292,18 @@ def resize_10(X: KerasTensor, scales: list[float], mode: str = "nearest", scope:
         coordinate_transformation_mode="asymmetric",
         mode=mode.replace("bi", ""),
         nearest_mode="floor",
+        source_shape=source_shape,
         scope=scope,
     )
 
 
 @KERAS.op("Upsample", since=7, layout="channels")
-def upsample(X: KerasTensor, scales: list[float], mode: str = "nearest", scope: Scope | None = None) -> KerasTensor:
+def upsample(
+    X: KerasTensor,
+    scales: list[float],
+    mode: str = "nearest",
+    source_shape: list[Length] | None = None,
+    scope: Scope | None = None,
+) -> KerasTensor:
     """ONNX Upsample, the old Resize; `scales` is an attribute up to opset 8."""
-    return resize_10(X, scales, mode, scope)
+    return resize_10(X, scales, mode, source_shape, scope)

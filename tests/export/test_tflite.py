@@ -71,6 +71,96 @@ def test_recurrent_layers_at_other_sizes(tmp_path):
     assert all(loops for _, loops in found.values())
 
 
+# Graphs whose sizes are all free, at sizes that nothing was traced with: what other formats do in float64 or int64.
+FREE_SIZES = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, onnx, tensorflow as tf
+from pathlib import Path
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+from exporters import to_tflite
+from exporters.graph import read, signature
+from exporters.options import ExportOptions
+from toolkit import litert
+from toolkit.contract import Contract
+from toolkit.runtime.litert_runner import LitertRunner
+
+def tensor(name, shape, dtype=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+def graph(nodes, *inputs, **constants):
+    kept = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    shape = ["Y", 3, "H", "W"] if nodes[-1].op_type == "Resize" else None
+    made = helper.make_graph(nodes, "g", list(inputs), [tensor("y", shape or ["n"] * RANKS[nodes[-1].op_type])], kept)
+    made.output[0].type.tensor_type.elem_type = KINDS.get(nodes[-1].op_type, TensorProto.FLOAT)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+RANKS = {"Range": 1, "Div": 1, "ReduceMean": 2, "MaxPool": 4}
+KINDS = {"Range": TensorProto.INT64, "Div": TensorProto.INT64}
+image = tensor("x", ["b", 3, "h", "w"])
+
+def resized(mode, coordinates, nearest="floor"):
+    node = helper.make_node("Resize", ["x", "", "", "s"], ["y"], mode=mode, nearest_mode=nearest,
+                            coordinate_transformation_mode=coordinates)
+    return graph([helper.make_node("Shape", ["z"], ["s"]), node], image, tensor("z", ["b", 3, "H", "W"]))
+
+scaled = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear", coordinate_transformation_mode="half_pixel")
+whole = [tensor(name, [], TensorProto.INT64) for name in "abc"]
+graphs = {
+    "linear": resized("linear", "half_pixel"),
+    "corners": resized("linear", "align_corners"),
+    "cubic": resized("cubic", "pytorch_half_pixel"),
+    "nearest": resized("nearest", "asymmetric"),
+    "scales": graph([scaled], image, s=np.array([1, 1, 2, 0.75], np.float32)),
+    "range": graph([helper.make_node("Range", ["a", "b", "c"], ["y"])], *whole),
+    "quotient": graph([helper.make_node("Div", ["a", "b"], ["y"])],
+                      *(tensor(name, ["n"], TensorProto.INT64) for name in "ab")),
+    "ceil": graph([helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], image),
+    "mean": graph([helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)], image, axes=np.array([2, 3])),
+}
+
+def feed(name, b, h, w, H, W):
+    random = np.random.default_rng(b)
+    if name == "range":
+        return {name: np.asarray(value) for name, value in (("a", h), ("b", -w), ("c", -b))}
+    if name == "quotient":
+        top = random.integers(-(2**62), 2**62, 40)
+        return {"a": top, "b": np.concatenate([random.integers(1, 9, 20), random.integers(-(2**40), -1, 20)])}
+    x = np.full((b, 3, 16 * h, 16 * w), 0.3) if name == "mean" else random.standard_normal((b, 3, h, w))
+    fed = {"x": x.astype(np.float32)}
+    return fed | {"z": np.zeros((b, 3, H, W), np.float32)} if len(graphs[name].graph.input) > 1 else fed
+
+found = {}
+for name, model in graphs.items():
+    path, target = (Path(sys.argv[1]) / f"{name}.{end}" for end in ("onnx", "tflite"))
+    onnx.save(model, path)
+    to_tflite.from_onnx(path, target, signature.signature(read.read(path)), Contract(), ExportOptions())
+    reference = ReferenceEvaluator(model)
+    worst = 0.0
+    with LitertRunner(target) as ours:
+        for sizes in ((1, 5, 7, 9, 11), (2, 9, 8, 4, 3), (3, 13, 6, 2, 17)):
+            given = feed(name, *sizes)
+            (expected,), heard = reference.run(None, given), ours.run(given)["y"]
+            assert heard.shape == expected.shape and heard.dtype == expected.dtype, (name, heard.shape, expected.shape)
+            gap = heard - expected if name in ("range", "quotient") else heard.astype(float) - expected
+            worst = max(worst, float(np.abs(gap).max(initial=0)))
+    found[name] = worst
+print(json.dumps(found))
+"""
+
+
+def test_graphs_of_free_sizes_at_other_sizes(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FREE_SIZES, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) == 9
+    exact = {"nearest", "range", "quotient", "ceil"}
+    assert {name: worst for name, worst in found.items() if worst > (0 if name in exact else 1e-5)} == {}
+
+
 MODELS = """
 import torch
 from torch import nn

@@ -22,7 +22,7 @@ def _golden(count=3, rows=2, **named):
 
 
 def test_what_is_saved_comes_back(tmp_path):
-    saved = _golden(mask=np.array([True, False]), words=np.array([1, 2], np.int64))
+    saved = _golden(mask=np.array([True, False]), words=np.array([1, 2], np.int64), scale=np.array(2.0))
     golden.save(tmp_path / golden.NAME, saved)
     loaded = golden.load(tmp_path / golden.NAME)
     assert loaded.description == saved.description
@@ -32,6 +32,7 @@ def test_what_is_saved_comes_back(tmp_path):
             assert {name: array.dtype for name, array in ours.items()} == {n: a.dtype for n, a in theirs.items()}
             assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
     assert np.array_equal(loaded.batches[1].inputs["words"], [1, 2])
+    assert loaded.batches[1].inputs["scale"].shape == ()
 
 
 def test_it_stays_small(tmp_path, monkeypatch):

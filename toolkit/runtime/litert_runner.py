@@ -91,7 +91,7 @@ class LitertRunner(Runner):
                 self._model.allocate_tensors()
                 self._shapes = shapes
             for name, array in feed.items():
-                self._model.set_tensor(self._inputs[name], np.ascontiguousarray(array))
+                self._model.set_tensor(self._inputs[name], np.asarray(array, order="C"))
         except (ValueError, RuntimeError) as error:
             raise BadInput(f"LiteRT refuses the inputs ({_first_line(error)})", where=str(self.path)) from error
         self._loaded = feed

@@ -46,7 +46,7 @@ def save(path: Path, golden: Golden) -> None:
         total += sum(array.nbytes for array in named.values())
         if any(array.dtype.kind == "O" for array in named.values()) or (kept and total > _LARGEST):
             break
-        tensors |= {name: np.ascontiguousarray(array) for name, array in named.items()}
+        tensors |= {name: np.asarray(array, order="C") for name, array in named.items()}
         kept.append({"kind": batch.kind, "size": batch.size})
     # One note: safetensors writes several in no fixed order, and the same export would not give the same bytes.
     note: dict[str, Any] = {"batches": kept, "description": golden.description}
