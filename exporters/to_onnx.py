@@ -200,9 +200,9 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     """Clean, check, raise the opset where a higher one is asked for, complete the interface and write."""
     from onnx_ir.passes import common
 
-    from exporters.graph import pad_guard
+    from exporters.graph import identities, pad_guard
 
-    graph = common.IdentityEliminationPass()(graph).model
+    identities.remove(graph)
     graph = _moved(graph)
     graph = common.RemoveUnusedNodesPass()(graph).model
     graph = _raised(graph, options.opset)

@@ -17,7 +17,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from exporters.graph import sizes
+from exporters.graph import identities, sizes
 from exporters.graph.values import CONSTANT
 
 # A graph that ONNX cannot infer keeps what it declares; the log of that would be a stack trace on the user's terminal.
@@ -34,7 +34,7 @@ def clean(model: ir.Model) -> ir.Model:
         model = step(model).model
     model = lift_constants(model)
     model.functions.clear()  # all inlined by now
-    model = common.IdentityEliminationPass()(model).model
+    identities.remove(model)
     model = _infer_anew(common.RemoveUnusedNodesPass()(model).model)
     if sizes.carry(model):
         model = common.RemoveUnusedNodesPass()(model).model

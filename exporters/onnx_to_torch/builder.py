@@ -50,6 +50,8 @@ PYTHON_VALUES |= {kind | None: row for kind, row in PYTHON_VALUES.items()}
 
 # What makes integers of four or two bits: how it treats those that do not fit.
 NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrapped, "QuantizeLinear": clamped}
+_LISTS = (list[int], list[int] | None)
+_COUNTS = (*_LISTS, int, int | None)
 _LONGEST = 200  # characters of a library's own words
 _MATRIX = 2  # dimensions of a result that no layout touches
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
@@ -159,6 +161,7 @@ class Builder:
             ) from error
 
     def _add_known(self, node: ir.Node) -> None:
+        self.sizes.of(node.outputs[0])  # in the graph's order: a long way back is then never looked at twice
         row = TORCH.lookup_node(node, self.model)
         assert row is not None, "OperatorTable.require was not called"
         if row.layout == "subgraphs":
@@ -227,9 +230,9 @@ class Builder:
         if "training" in parameters and training.follows_mode(node):
             keywords["training"] = self._mode()
         operands = self._inputs(node, row)
-        # before opset 7 operators broadcast, and trained, by attributes that the plain calls do not know
-        recent = self.model.opset_imports.get("", 0) >= plain.OLDEST
-        known = plain.call(node, self.graph, operands, keywords) if row.outputs == 1 and recent else None
+        opset = self.model.opset_imports.get("", 0)
+        given = plain.Call(node, self.graph, operands, keywords, self.sizes, opset)
+        known: fx.Node | None = plain.call(given) if row.outputs == 1 else None
         if known is not None:
             return known
         result = self.graph.call_function(row.function, operands, keywords)
@@ -278,8 +281,8 @@ class Builder:
         if value.is_initializer() and value.const_value is not None:
             found = from_constant(value.const_value.numpy().reshape(-1).tolist())
             return [self._number(item) for item in found] if isinstance(found, list) else self._number(found)
-        if annotation in (list[int], list[int] | None) and (sizes := self.sizes.of(value)) is not None:
-            return sizes
+        if annotation in _COUNTS and (sizes := self.sizes.integers(value)) is not None:
+            return sizes if annotation in _LISTS else sizes[0]
         return self.graph.call_function(at_run_time, (self._value(value),))
 
     def _attributes(self, node: ir.Node, parameters: dict[str, Any]) -> dict[str, Any]:

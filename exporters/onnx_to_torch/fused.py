@@ -11,6 +11,8 @@ from torch import Tensor
 from exporters.graph.operator_table import FUSED
 from exporters.onnx_to_torch.table import TORCH
 
+_is_scripting = torch.jit.is_scripting  # type: ignore[attr-defined]  # PyTorch left it out of its own list
+
 
 @TORCH.op("ScaledDotProductAttention", since=1, domain=FUSED)
 def scaled_dot_product_attention(
@@ -48,18 +50,37 @@ def scaled_dot_product_attention(
         return _spelled_out(query, key, value, mask, scale, empty_rows, groups)
     if mask.dtype != torch.bool:
         if empty_rows == "nan":
-            # PyTorch gives 0 where a whole row is -inf; the softmax of such a row is NaN.
-            mask = mask.masked_fill((mask == -math.inf).all(-1, keepdim=True), math.nan)
+            mask = nan_where_empty(mask)
         return _attend(query, key, value, mask, scale, groups)
     if empty_rows == "zero":
         return _attend(query, key, value, mask, scale, groups)
     if empty_rows == "mean" and query.dtype not in (torch.float32, torch.float64):
         return _spelled_out(query, key, value, mask, scale, empty_rows, groups)
+    return _attend(query, key, value, as_added(mask, query, empty_rows == "mean"), scale, groups)
+
+
+def nan_where_empty(mask: Tensor) -> Tensor:
+    """A mask that is added: PyTorch gives 0 where a whole row is -inf; the softmax of such a row is NaN."""
+    return mask.masked_fill((mask == -math.inf).all(-1, keepdim=True), math.nan)
+
+
+def as_added(mask: Tensor, query: Tensor, mean: bool) -> Tensor:
+    """A boolean mask as one that is added; a query that may look at nothing gets the mean of all values, or NaN."""
     added = torch.zeros_like(mask, dtype=query.dtype).masked_fill(mask.logical_not(), -math.inf)
     empty = mask.any(-1, keepdim=True).logical_not()
     # Beside -1e30 every score is lost, so that all keys of the row weigh the same.
-    added = added.masked_fill(empty, -1e30 if empty_rows == "mean" else math.nan)
-    return _attend(query, key, value, added, scale, groups)
+    return added.masked_fill(empty, -1e30 if mean else math.nan)
+
+
+def grouped_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, groups: int, causal: bool
+) -> Tensor:
+    """Attention in four dimensions of which `groups` heads of the query share one of the keys and values."""
+    if not _is_scripting():  # noqa: SIM102 - TorchScript compiles nothing behind it
+        if torch.onnx.is_in_onnx_export():  # the older exporter knows no shared heads
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+            return nnf.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=scale)
+    return nnf.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=True)
 
 
 def _attend(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from exporters.onnx_to_torch.integers import ordered, wide
+from exporters.onnx_to_torch.shape import from_front
 from exporters.onnx_to_torch.table import TORCH
 
 # ONNX's names of a reduction -> torch's; TorchScript has no global dicts, hence a function
@@ -19,12 +20,6 @@ def _reduction(name: str) -> str:
     return "amax" if name == "max" else "amin"
 
 
-def _from_front(indices: Tensor, size: int) -> Tensor:
-    """Indices as int64, the negative ones counted from the front."""
-    whole = indices.to(torch.int64)
-    return torch.where(whole < 0, whole + size, whole)
-
-
 def _product(sizes: list[int]) -> int:
     product = 1
     for size in sizes:
@@ -36,13 +31,13 @@ def _flat_index(indices: Tensor, sizes: list[int]) -> Tensor:
     """Rows of coordinates within `sizes` as positions in the flattened array."""
     flat = torch.zeros(indices.shape[:-1], dtype=torch.int64, device=indices.device)
     for place, size in enumerate(sizes):
-        flat = flat * size + _from_front(indices.select(-1, place), size)
+        flat = flat * size + from_front(indices.select(-1, place), size)
     return flat
 
 
 @TORCH.op("GatherElements", since=11)
 def gather_elements(data: Tensor, indices: Tensor, axis: int = 0) -> Tensor:
-    return torch.gather(data, axis, _from_front(indices, data.shape[axis]))
+    return torch.gather(data, axis, from_front(indices, data.shape[axis]))
 
 
 @TORCH.op("GatherND", since=11)
@@ -61,7 +56,7 @@ def gather_nd(data: Tensor, indices: Tensor, batch_dims: int = 0) -> Tensor:
 
 @TORCH.op("ScatterElements", since=11)
 def scatter_elements(data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, reduction: str = "none") -> Tensor:
-    places = _from_front(indices, data.shape[axis])
+    places = from_front(indices, data.shape[axis])
     if reduction == "none":
         return torch.scatter(data, axis, places, updates)
     return torch.scatter_reduce(data, axis, places, updates, _reduction(reduction), include_self=True)
@@ -147,7 +142,7 @@ def one_hot(indices: Tensor, depth: int, values: Tensor, axis: int = -1) -> Tens
     shape = [1] * (indices.dim() + 1)
     shape[place] = depth
     classes = torch.arange(depth, device=indices.device).reshape(shape)
-    return torch.where(_from_front(indices, depth).unsqueeze(place) == classes, values[1], values[0])
+    return torch.where(from_front(indices, depth).unsqueeze(place) == classes, values[1], values[0])
 
 
 @TORCH.op("Unique", since=11, outputs=4)

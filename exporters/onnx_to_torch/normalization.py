@@ -157,9 +157,14 @@ def layer_normalization_with_statistics(
 def rms_normalization(X: Tensor, scale: Tensor, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Tensor:
     first = axis + X.dim() if axis < 0 else axis
     axes = [place for place in range(first, X.dim())]  # noqa: C416 - TorchScript needs a list
-    stash = X if X.dtype == torch.float64 else X.to(torch.float32)
+    return rms_normalized(X, scale, axes, epsilon)
+
+
+def rms_normalized(x: Tensor, scale: Tensor, axes: list[int], epsilon: float) -> Tensor:
+    """`x` by the root of the mean of its squares along `axes`; narrow floats are normalised in float32."""
+    stash = x if x.dtype == torch.float64 else x.to(torch.float32)
     normal = stash * torch.rsqrt((stash * stash).mean(axes, keepdim=True) + epsilon)
-    return normal.to(X.dtype) * scale
+    return normal.to(x.dtype) * scale
 
 
 @TORCH.op("LpNormalization", since=1)

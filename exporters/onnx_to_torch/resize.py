@@ -105,6 +105,20 @@ def _along(
     return result
 
 
+def nearest_along(
+    x: Tensor, axis: int, length: int | None, scale: float | None, transformation: str, nearest_mode: str
+) -> Tensor:
+    """`x` with the nearest elements along one axis, to a length or by a scale."""
+    size = x.shape[axis]
+    if length is not None:
+        wanted, factor, count = 1.0 * length, 1.0 * length / size, length
+    else:
+        assert scale is not None
+        wanted, factor, count = size * scale, scale, math.floor(size * scale)
+    places = _coordinates(size, count, wanted, factor, transformation, 0.0, 1.0, x.device)
+    return x.index_select(axis, torch.clamp(_nearest(places, nearest_mode), 0, size - 1).to(torch.int64))
+
+
 @TORCH.op("Resize", since=11)
 def resize(
     X: Tensor,

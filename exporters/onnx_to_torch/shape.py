@@ -8,6 +8,17 @@ from torch import Tensor
 from exporters.onnx_to_torch.table import TORCH
 
 
+def from_front(places: Tensor, size: int) -> Tensor:
+    """Indices along an axis of this size, the negative ones counted from the front."""
+    whole = places.to(torch.int64)
+    return torch.where(whole < 0, whole + size, whole)
+
+
+def broadcast_size(have: int, want: int) -> int:
+    """A size after ONNX Expand: where 1 is wanted, what is there stays."""
+    return have if want == 1 else want
+
+
 @TORCH.op("Shape", since=1)
 def shape(data: Tensor, start: int = 0, end: int | None = None) -> Tensor:
     sizes = data.shape[start:] if end is None else data.shape[start:end]
@@ -112,8 +123,7 @@ def take_slice_1(data: Tensor, starts: list[int], ends: list[int], axes: list[in
 def gather(data: Tensor, indices: Tensor, axis: int = 0) -> Tensor:
     """ONNX Gather: whole slices; the shape of `indices` takes the place of `axis`."""
     place = axis + data.dim() if axis < 0 else axis
-    flat = indices.reshape([-1]).to(torch.int64)
-    flat = torch.where(flat < 0, flat + data.shape[place], flat)
+    flat = from_front(indices.reshape([-1]), data.shape[place])
     picked = data.index_select(place, flat)
     return picked.reshape(data.shape[:place] + indices.shape + data.shape[place + 1 :])
 

@@ -1,164 +1,122 @@
 """Sizes as Python integers: what a graph computes from shapes, to tell an operator another shape, without tensors.
 
-An exporter writes `x.view(len(x), -1)` as Shape, Gather, Unsqueeze and Concat on small tensors of integers. As lists
-of integers they cost nothing, they show in the module's code, and `torch.export` follows them: a size that is read
-back out of a tensor would be unknown to it.
+An exporter writes `x.view(len(x), -1)` as Shape, Gather, Unsqueeze and Concat on small tensors of integers. Here each
+element is followed by itself: in the module it is a number, or `x.size(0)`, or arithmetic on such. It costs nothing,
+it reads like PyTorch, and `torch.export` and both of PyTorch's ONNX exporters follow it: a size that is read back out
+of a tensor would be unknown to them.
+
+How elements move about is told by the rules of `exporters.graph.sizes`; only what makes and combines sizes is here.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import onnx_ir as ir
-import torch  # noqa: TC002 - TorchScript reads annotations
-
-from exporters.graph.values import constant, integer, ints, producer, rank
+from exporters.graph.sizes.extent import Free
+from exporters.graph.sizes.numbers import RULES, Numbers, array_of, each
+from exporters.graph.values import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    import onnx_ir as ir
     from torch import fx
 
-_LONGEST = 64  # elements; what is longer is no shape
-_SAME = ("Cast", "Reshape", "Squeeze", "Unsqueeze")  # one number is a list of one
+_LEAST = -(2**63 - 1)  # TorchScript cannot read the smallest int64, with which exporters say "from the very front"
 
 
-def shape_of(x: torch.Tensor) -> list[int]:
-    return list(x.shape)
+def truncated(a: int, b: int) -> int:
+    """The quotient towards zero, as ONNX has it, where Python rounds downwards."""
+    return -(-a // b) if a < 0 else a // b
 
 
-def picked(sizes: list[int], places: list[int]) -> list[int]:
-    return [sizes[place] for place in places]
+@dataclass(frozen=True, eq=False)
+class Size(Free):
+    """A size of a tensor, or arithmetic on sizes: `negative` where it may be below zero."""
+
+    function: Callable[[Any, Any], Any] | None
+    operands: tuple[Any, Any]  # the value and its axis, or two numbers or sizes
+    negative: bool = False
 
 
-def joined(parts: list[list[int]]) -> list[int]:
-    found: list[int] = []
-    for part in parts:
-        found += part
-    return found
-
-
-def sum_of(a: list[int], b: list[int]) -> list[int]:
-    return [a[i if len(a) > 1 else 0] + b[i if len(b) > 1 else 0] for i in range(max(len(a), len(b)))]
-
-
-def difference_of(a: list[int], b: list[int]) -> list[int]:
-    return [a[i if len(a) > 1 else 0] - b[i if len(b) > 1 else 0] for i in range(max(len(a), len(b)))]
-
-
-def product_of(a: list[int], b: list[int]) -> list[int]:
-    return [a[i if len(a) > 1 else 0] * b[i if len(b) > 1 else 0] for i in range(max(len(a), len(b)))]
-
-
-def quotient_of(a: list[int], b: list[int]) -> list[int]:
-    return [a[i if len(a) > 1 else 0] // b[i if len(b) > 1 else 0] for i in range(max(len(a), len(b)))]
-
-
-_PAIRS: dict[str, Callable[..., Any]] = {
-    "Add": sum_of, "Div": quotient_of, "Mul": product_of, "Sub": difference_of,
-}  # fmt: skip
-
-
-class Sizes:
-    """Lists of integers in a graph that grows; `tensor` gives the fx node of a value."""
+class Sizes(Numbers):
+    """Integers in a graph that grows; `tensor` gives the fx node of a value."""
 
     def __init__(self, graph: fx.Graph, tensor: Callable[[ir.Value], fx.Node]) -> None:
+        super().__init__(RULES | _RULES)
         self.graph = graph
         self.tensor = tensor
-        self.known: dict[ir.Value, Any] = {}
+        self._asked: dict[tuple[ir.Value, int], Size] = {}
+        self._made: dict[Size, fx.Node] = {}
 
-    def of(self, value: ir.Value) -> Any:
-        """`value` as an fx node or a literal that is a list of integers; None where that cannot be told."""
-        return self._made(value) if self._is_made_of_sizes(value) else None
-
-    def _is_made_of_sizes(self, value: ir.Value) -> bool:
-        """Whether `value` is computed from shapes and constants alone, by means that are known here."""
-        if self._literal(value) is not None or value in self.known:
-            return True
-        node = producer(value, "Shape", "Gather", "Slice", "Concat", *_SAME, *_PAIRS)
-        if node is None or value.dtype not in {ir.DataType.INT64, ir.DataType.INT32} or (rank(value) or 0) > 1:
-            return False
-        if node.op_type == "Shape":
-            return rank(value) == 1 and node.inputs[0] is not None
-        if rank(value) is None or (node.op_type in {"Gather", "Slice"} and self._places(node) is None):
-            return False
-        if node.op_type == "Div" and not (self._is_positive(node.inputs[1]) and self._is_positive(node.inputs[0])):
-            return False
-        sources = node.inputs if node.op_type in {"Concat", *_PAIRS} else node.inputs[:1]
-        return all(given is not None and self._is_made_of_sizes(given) for given in sources)
-
-    def _literal(self, value: ir.Value) -> list[int] | None:
-        array = constant(value)
-        if array is None or array.dtype.kind != "i" or array.size > _LONGEST or array.ndim > 1:
+    def integers(self, value: ir.Value) -> list[Any] | None:
+        """The elements of `value`, each a number or an fx node; None where that cannot be told of all of them."""
+        elements = self.of(value)
+        if elements is None or not all(isinstance(one, int | Size) for one in elements.flat):
             return None
-        return [max(int(number), -(2**63 - 1)) for number in array.reshape(-1)]
+        return [self._written(one) for one in elements.flat]
 
-    def _is_positive(self, value: ir.Value | None) -> bool:
-        """Whether no element is negative: ONNX divides towards zero, Python downwards."""
-        if value is None:
-            return False
-        literal = self._literal(value)
-        if literal is not None:
-            return min(literal, default=0) >= 0
-        node = value.producer()
-        if node is None or node.op_type == "Sub":
-            return False
-        sources = node.inputs if node.op_type in {"Concat", *_PAIRS} else node.inputs[:1]
-        return node.op_type == "Shape" or all(self._is_positive(given) for given in sources)
+    def size(self, value: ir.Value, axis: int) -> Any:
+        """How long `value` is along `axis`: a number, or the fx node that asks for it."""
+        known = value.shape[axis] if value.shape is not None else None
+        return known if isinstance(known, int) else self._written(self.asked(value, axis))
 
-    def _made(self, value: ir.Value) -> Any:
-        literal = self._literal(value)
-        if literal is not None:
-            return literal
-        if value not in self.known:
-            node = value.producer()
-            assert node is not None
-            self.known[value] = self._computed(node)
-        return self.known[value]
+    def asked(self, value: ir.Value, axis: int) -> Size:
+        """A size that only the run tells; the same object for the same axis."""
+        return self._asked.setdefault((value, axis), Size(None, (value, axis)))
 
-    def _computed(self, node: ir.Node) -> Any:
-        source = node.inputs[0]
-        assert source is not None
-        if node.op_type == "Shape":
-            sizes = self.graph.call_function(shape_of, (self.tensor(source),))
-            places = self._places(node)
-            return sizes if places is None else self.graph.call_function(picked, (sizes, places))
-        if node.op_type in {"Gather", "Slice"}:
-            return self.graph.call_function(picked, (self._made(source), self._places(node)))
-        if node.op_type == "Concat":
-            return self._joined([self._made(v) for v in node.inputs if v is not None])
-        if node.op_type in _PAIRS:
-            operands = tuple(self._made(v) for v in node.inputs if v is not None)
-            return self.graph.call_function(_PAIRS[node.op_type], operands)
-        return self._made(source)  # of `_SAME`
+    def _written(self, element: int | Size) -> Any:
+        if not isinstance(element, Size):
+            return max(int(element), _LEAST)
+        if element not in self._made:
+            left, right = element.operands
+            self._made[element] = (
+                self.graph.call_method("size", (self.tensor(left), right))
+                if element.function is None
+                else self.graph.call_function(element.function, (self._written(left), self._written(right)))
+            )
+        return self._made[element]
 
-    def _joined(self, parts: list[Any]) -> Any:
-        """One list; numbers that are known stand together, and TorchScript cannot tell of what an empty list is one."""
-        merged: list[Any] = []
-        for part in parts:
-            if isinstance(part, list) and merged and isinstance(merged[-1], list):
-                merged[-1] = merged[-1] + part
-            elif part != []:
-                merged.append(part)
-        return merged[0] if len(merged) == 1 else self.graph.call_function(joined, (merged,))
 
-    def _places(self, node: ir.Node) -> list[int] | None:
-        """Which elements of its input a Shape, Gather or Slice gives; None for all of a Shape, or where it varies."""
-        source = node.inputs[0]
-        assert source is not None
-        if node.op_type == "Gather":
-            assert node.inputs[1] is not None
-            return self._literal(node.inputs[1]) if integer(node, "axis", 0) == 0 and rank(source) == 1 else None
-        if node.op_type == "Shape":
-            count = rank(source)
-            if not node.attributes or count is None:
-                return None
-            return list(range(count))[integer(node, "start", 0) : integer(node, "end", count)]
-        length = source.shape[0] if source.shape is not None and len(source.shape) == 1 else None
-        bounds = [ints(node, name, i) for i, name in enumerate(("", "starts", "ends", "axes", "steps")) if i]
-        if not isinstance(length, int) or any(bound is None for bound in bounds):
+def _shape(known: Any, node: ir.Node) -> Any:
+    data = node.inputs[0]
+    if data is None or data.shape is None:
+        return None
+    sizes = [size if isinstance(size, int) else known.asked(data, axis) for axis, size in enumerate(data.shape)]
+    picked = sizes[integer(node, "start", 0) : integer(node, "end", len(sizes))]
+    return array_of(picked, (len(picked),))
+
+
+def _may_be_negative(element: Any) -> bool:
+    return bool(element.negative) if isinstance(element, Size) else element < 0
+
+
+def _pairwise(function: Callable[[Any, Any], Any]) -> Callable[[Numbers, ir.Node], Any]:
+    def combined(a: Any, b: Any) -> Any:
+        negative = function is operator.sub or _may_be_negative(a) or _may_be_negative(b)
+        return Size(truncated if function is operator.floordiv and negative else function, (a, b), negative)
+
+    def rule(known: Numbers, node: ir.Node) -> Any:
+        left, right = known.of(node.inputs[0]), known.of(node.inputs[1])
+        if left is None or right is None:
             return None
-        starts, ends, axes, steps = (bound or [] for bound in bounds)
-        if len(starts) != 1 or len(ends) != 1 or axes not in ([], [0], [-1]):
+        elements = (*left.flat, *right.flat)
+        if not any(isinstance(one, Size) for one in elements):
+            return RULES[node.op_type](known, node)
+        if not all(isinstance(one, int | Size) for one in elements):
             return None
-        return list(range(length))[starts[0] : ends[0] : steps[0] if steps else 1]
+        if function is operator.floordiv and any(map(_may_be_negative, right.flat)):
+            return None
+        return each(combined, left, right)
+
+    return rule
+
+
+_RULES = {
+    "Add": _pairwise(operator.add),
+    "Div": _pairwise(operator.floordiv),
+    "Mul": _pairwise(operator.mul),
+    "Shape": _shape,
+    "Sub": _pairwise(operator.sub),
+}

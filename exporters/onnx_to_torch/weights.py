@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import operator
 import re
 
 import onnx_ir as ir
@@ -29,15 +30,17 @@ class Weights:
         name = value.name or ""
         if name not in self._paths:
             assert value.const_value is not None
-            self._paths[name] = self.add(name, tensor_of(value.const_value), trained=is_trained(value))
+            tensor = tensor_of(value.const_value)
+            self._paths[name] = self.add(name, tensor, trained=is_trained(value), learned=is_learned(value))
             if isinstance(value.const_value, ir.ExternalTensor):
                 value.const_value.release()  # the pages of its file, which were mapped to be copied
         return self._paths[name]
 
-    def add(self, name: str, tensor: torch.Tensor, *, trained: bool = False) -> str:
-        """Register `tensor` and return its dotted name, which is `name` wherever Python allows it."""
-        parts = _parts(name)
-        path = self._free(parts)
+    def add(self, name: str, tensor: torch.Tensor, *, trained: bool = False, learned: bool = False) -> str:
+        """Register `tensor` and return its dotted name, which is `name` wherever Python and PyTorch allow it."""
+        path = self._free(_parts(name))
+        if _is_name_of_result(path, numbered=learned):
+            path = self._free([f"{path}_"])
         if path != name:
             self.source_names[path] = name
         *folders, leaf = path.split(".")
@@ -75,13 +78,28 @@ class Weights:
         return hasattr(owner if owner is not None else nn.Module(), leaf)
 
 
+def _is_name_of_result(path: str, *, numbered: bool) -> bool:
+    """Whether PyTorch's ONNX exporter may give this name to a result: it does not look whether a weight has it.
+
+    What was learned keeps a name such as "mean", unless that is `numbered`, as the names of results mostly are.
+    """
+    name = re.sub(r"_\d+$", "", path)
+    if numbered and name == path:
+        return False
+    return name == "val" or hasattr(torch.ops.aten, name) or hasattr(operator, name)
+
+
 def is_trained(value: ir.Value) -> bool:
     """Floating-point arrays are trained weights, unless they are written in the graph, scalars, or statistics."""
-    tensor = value.const_value
-    if tensor is None or not tensor.dtype.is_floating_point() or value.meta.get(CONSTANT) or not tensor.shape:
-        return False
     uses = [(use.node.op_type, use.idx) for use in value.uses()]
-    return not any(index in STATISTICS.get(operator, ()) for operator, index in uses)
+    return is_learned(value) and not any(index in STATISTICS.get(kind, ()) for kind, index in uses)
+
+
+def is_learned(value: ir.Value) -> bool:
+    """Whether it is a trained weight, or what training observed."""
+    tensor = value.const_value
+    known = tensor is not None and tensor.dtype.is_floating_point() and bool(tensor.shape)
+    return known and not value.meta.get(CONSTANT)
 
 
 def _parts(name: str) -> list[str]:

@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
+class Free:
+    """A size that is known only when a model runs, or a difference of such; in each use of it another class."""
+
+    negative = False  # whether it may be below zero, as no size is
+
+
 @dataclass(frozen=True)
-class Extent:
+class Extent(Free):
     """A size: a number times sizes that are known only when the model runs, by name."""
 
     number: int = 1

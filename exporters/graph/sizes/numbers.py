@@ -1,21 +1,22 @@
 """What is known of the elements of small tensors before a model runs.
 
 Elements are held in arrays of objects: a number (`int`, `bool`, or a NumPy float of the tensor's own type), an `Extent`
-for a size that callers choose or a product of such sizes, or None where nothing is known.
+for a size that callers choose or a product of such sizes, or None where nothing is known. Who wants sizes in another
+form, such as code that computes them, gives rules of its own for what makes and combines them.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from exporters.graph.sizes import extent
-from exporters.graph.sizes.extent import Extent
+from exporters.graph.sizes.extent import Extent, Free
 from exporters.graph.values import CONSTANT, constant, integer, ints, permutation
 
 Elements = np.ndarray[Any, Any]  # of objects
@@ -26,13 +27,14 @@ _RANKED = 2  # the least dimensions of what can be transposed
 
 
 def is_number(element: Any) -> bool:
-    return element is not None and not isinstance(element, Extent)
+    return isinstance(element, int | np.floating)
 
 
 class Numbers:
-    """The elements of values, read from the nodes that compute them, each once."""
+    """The elements of values, read from the nodes that compute them, each once; `rules` tell how."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Mapping[str, Rule] | None = None) -> None:
+        self._rules = RULES if rules is None else rules
         self._known: dict[ir.Value, Elements | None] = {}
 
     def of(self, value: ir.Value | None, depth: int = _DEEPEST) -> Elements | None:
@@ -45,7 +47,7 @@ class Numbers:
         return self._known[value]
 
     def _computed(self, node: ir.Node, value: ir.Value, depth: int) -> Elements | None:
-        rule = RULES.get(node.op_type) if node.domain in {"", "ai.onnx"} and len(node.outputs) == 1 else None
+        rule = self._rules.get(node.op_type) if node.domain in {"", "ai.onnx"} and len(node.outputs) == 1 else None
         if rule is None or value.dtype not in _TRACKED or depth == 0:
             return None
         for given in node.inputs:
@@ -62,12 +64,12 @@ def _written(value: ir.Value) -> Elements | None:
         if not value.meta.get(CONSTANT):
             return None  # trained: not even read
         array = tensor.numpy()
-        return _array([array.dtype.type(number) for number in array.reshape(-1)], array.shape)
+        return array_of([array.dtype.type(number) for number in array.reshape(-1)], array.shape)
     array = tensor.numpy()
-    return _array(array.reshape(-1).tolist(), array.shape)
+    return array_of(array.reshape(-1).tolist(), array.shape)
 
 
-def _array(elements: list[Any], shape: tuple[int, ...]) -> Elements:
+def array_of(elements: list[Any], shape: tuple[int, ...]) -> Elements:
     array = np.empty(len(elements), object)
     array[:] = elements
     return array.reshape(shape)
@@ -79,7 +81,7 @@ def _shape(_: Numbers, node: ir.Node) -> Elements | None:
         return None
     sizes = [plain(size) for size in given]
     picked = sizes[integer(node, "start", 0) : integer(node, "end", len(sizes))]
-    return _array(picked, (len(picked),))
+    return array_of(picked, (len(picked),))
 
 
 def plain(size: Extent | None) -> Any:
@@ -106,7 +108,7 @@ def _gather(known: Numbers, node: ir.Node) -> Elements | None:
 
 def _held(found: Any) -> Elements:
     """Taking one element of an array of objects gives the element: back into an array of no dimensions."""
-    return found if isinstance(found, np.ndarray) else _array([found], ())
+    return found if isinstance(found, np.ndarray) else array_of([found], ())
 
 
 def _slice(known: Numbers, node: ir.Node) -> Elements | None:
@@ -178,18 +180,18 @@ def _cast(known: Numbers, node: ir.Node) -> Elements | None:
     if data is None or dtype is None:
         return None
     whole = dtype in {ir.DataType.INT64, ir.DataType.INT32}
-    return _each(lambda element: _converted(element, dtype, whole=whole), data)
+    return each(lambda element: _converted(element, dtype, whole=whole), data)
 
 
 def _converted(element: Any, dtype: ir.DataType, *, whole: bool) -> Any:
-    if isinstance(element, Extent):
+    if not is_number(element):
         return element if whole else None
-    if element is None or (isinstance(element, np.floating) and not np.isfinite(element)):
+    if isinstance(element, np.floating) and not np.isfinite(element):
         return None
     return int(element) if whole else bool(element) if dtype == ir.DataType.BOOL else dtype.numpy().type(element)
 
 
-def _each(function: Callable[..., Any], *arrays: Elements) -> Elements | None:
+def each(function: Callable[..., Any], *arrays: Elements) -> Elements | None:
     try:
         together = np.broadcast_arrays(*arrays)
     except ValueError:
@@ -198,13 +200,13 @@ def _each(function: Callable[..., Any], *arrays: Elements) -> Elements | None:
     if math.prod(shape) > _MOST:
         return None
     with np.errstate(all="ignore"):
-        return _array([function(*elements) for elements in zip(*(one.flat for one in together), strict=True)], shape)
+        return array_of([function(*elements) for elements in zip(*(one.flat for one in together), strict=True)], shape)
 
 
 def _pairwise(function: Callable[[Any, Any], Any]) -> Callable[[Numbers, ir.Node], Elements | None]:
     def rule(known: Numbers, node: ir.Node) -> Elements | None:
         left, right = known.of(node.inputs[0]), known.of(node.inputs[1])
-        return None if left is None or right is None else _each(function, left, right)
+        return None if left is None or right is None else each(function, left, right)
 
     return rule
 
@@ -212,7 +214,7 @@ def _pairwise(function: Callable[[Any, Any], Any]) -> Callable[[Numbers, ir.Node
 def _one_by_one(function: Callable[[Any], Any]) -> Callable[[Numbers, ir.Node], Elements | None]:
     def rule(known: Numbers, node: ir.Node) -> Elements | None:
         data = known.of(node.inputs[0])
-        return None if data is None else _each(lambda one: function(one) if is_number(one) else None, data)
+        return None if data is None else each(lambda one: function(one) if is_number(one) else None, data)
 
     return rule
 
@@ -253,16 +255,18 @@ def _remainder(known: Numbers, node: ir.Node) -> Elements | None:
     left, right = known.of(node.inputs[0]), known.of(node.inputs[1])
     if left is None or right is None or integer(node, "fmod", 0):
         return None
-    return _each(_numbers(lambda a, b: a % b if isinstance(a, int) and b else None), left, right)
+    return each(_numbers(lambda a, b: a % b if isinstance(a, int) and b else None), left, right)
 
 
 def _equal(a: Any, b: Any) -> Any:
     """A size is never negative: what an exporter writes for "keep this size" is told apart from it."""
     if is_number(a) and is_number(b):
         return bool(a == b)
-    if isinstance(a, Extent) and a == b:
+    if isinstance(a, Free) and a == b:
         return True
-    below = [isinstance(one, Extent) and is_number(other) and other < 0 for one, other in ((a, b), (b, a))]
+    below = [
+        isinstance(one, Free) and not one.negative and is_number(other) and other < 0 for one, other in ((a, b), (b, a))
+    ]
     return False if any(below) else None
 
 
@@ -270,7 +274,7 @@ def _where(known: Numbers, node: ir.Node) -> Elements | None:
     condition, chosen, other = (known.of(value) for value in node.inputs)
     if condition is None or chosen is None or other is None:
         return None
-    return _each(lambda c, a, b: (a if c else b) if is_number(c) else None, condition, chosen, other)
+    return each(lambda c, a, b: (a if c else b) if is_number(c) else None, condition, chosen, other)
 
 
 def _constant_of_shape(known: Numbers, node: ir.Node) -> Elements | None:
@@ -279,7 +283,7 @@ def _constant_of_shape(known: Numbers, node: ir.Node) -> Elements | None:
         return None
     value = node.attributes["value"].as_tensor().numpy().reshape(-1)[0] if "value" in node.attributes else np.float32(0)
     element = value if value.dtype.kind == "f" else value.item()
-    return _array([element] * math.prod(sizes.flat), tuple(sizes.flat))
+    return array_of([element] * math.prod(sizes.flat), tuple(sizes.flat))
 
 
 def _product_of_all(known: Numbers, node: ir.Node) -> Elements | None:

@@ -1,87 +1,23 @@
-"""The plain PyTorch call that stands for an operator once its types, ranks and attributes are known.
-
-An operator's own function is right for every dtype, rank and attribute, and decides at run time; what the graph tells
-beforehand need not be decided again at every call. `module.code` then reads like PyTorch written by hand, and a small
-model loses no time between its kernels. A rule returns None where it does not know enough: the function stays.
-"""
+"""Layers and activations on floats."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
 import torch
 import torch.nn.functional as nnf
-from torch import fx
 
-from exporters.graph.operator_table import FUSED
+from exporters.onnx_to_torch.fused import as_added, grouped_attention, nan_where_empty
+from exporters.onnx_to_torch.normalization import rms_normalized
+from exporters.onnx_to_torch.plain.call import FLOATS, Call, Rule
 
-OLDEST = 7  # the first opset whose operators these rules know
+_HEADS, _MATRIX = 4, 2  # dimensions of what attention takes, and of the least of masks
 _POOLED = (1, 2, 3)  # numbers of spatial axes that torch has kernels for
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 _MAXIMA = {1: torch.max_pool1d, 2: torch.max_pool2d, 3: torch.max_pool3d}
 _AVERAGES = {1: nnf.avg_pool1d, 2: nnf.avg_pool2d, 3: nnf.avg_pool3d}
-
-
-@dataclass(frozen=True)
-class Call:
-    """An operator's call as the builder would make it: `arguments` as fx nodes and Python values."""
-
-    node: ir.Node
-    graph: fx.Graph
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
-
-    def argument(self, index: int) -> Any:
-        return self.arguments[index] if index < len(self.arguments) else None
-
-    def keyword(self, name: str, default: Any) -> Any:
-        return self.keywords.get(name, default)
-
-    def shape(self, index: int) -> list[Any] | None:
-        """The declared or inferred shape of an input; sizes that may vary are no ints."""
-        value = self.node.inputs[index] if index < len(self.node.inputs) else None
-        if value is None:
-            return None
-        shape = value.shape if value.const_value is None else value.const_value.shape
-        return None if shape is None else list(shape)
-
-    def rank(self, index: int = 0) -> int | None:
-        shape = self.shape(index)
-        return None if shape is None else len(shape)
-
-    def number(self, index: int) -> float | None:
-        """The value of an input that is one constant number."""
-        value = self.node.inputs[index] if index < len(self.node.inputs) else None
-        if value is None or value.const_value is None or value.is_graph_input() or value.const_value.size != 1:
-            return None
-        return float(value.const_value.numpy().reshape(-1)[0])
-
-    def whole(self, index: int) -> int | None:
-        """The value of an input that is one constant whole number."""
-        number = self.number(index)
-        return int(number) if number is not None and number.is_integer() else None
-
-    def floats(self) -> bool:
-        """Whether all inputs are of one floating-point type that torch computes in."""
-        kinds = {value.dtype for value in self.node.inputs if value is not None}
-        return len(kinds) == 1 and next(iter(kinds)) in _FLOATS
-
-    def make(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> fx.Node:
-        return self.graph.call_function(function, arguments, keywords)
-
-
-_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
-Rule = Callable[[Call], fx.Node | None]
-
-
-def call(node: ir.Node, graph: fx.Graph, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> fx.Node | None:
-    """The plain call for `node`, added to `graph`; None where the operator's own function must decide."""
-    rule = RULES.get(node.op_type) if node.domain in {"", FUSED} else None
-    return rule(Call(node, graph, arguments, keywords)) if rule is not None else None
 
 
 def _spatial(given: Call) -> int | None:
@@ -107,7 +43,7 @@ def _padded(given: Call, before: list[int], after: list[int], value: float) -> t
     return given.make(torch.constant_pad_nd, given.argument(0), amounts, value), [0] * len(before)
 
 
-def _conv(given: Call) -> fx.Node | None:
+def _conv(given: Call) -> Any:
     rank = _spatial(given)
     halves = _halves(given, rank) if rank else None
     if rank is None or halves is None:
@@ -135,7 +71,7 @@ def _pool_geometry(given: Call) -> tuple[int, list[int], list[int], list[int], b
     return rank, kernel, strides, before, bool(given.keyword("ceil_mode", 0))
 
 
-def _max_pool(given: Call) -> fx.Node | None:
+def _max_pool(given: Call) -> Any:
     geometry = _pool_geometry(given)
     if geometry is None:
         return None
@@ -144,7 +80,7 @@ def _max_pool(given: Call) -> fx.Node | None:
     return given.make(_MAXIMA[rank], given.argument(0), kernel, strides, padding, dilations, up)
 
 
-def _average_pool(given: Call) -> fx.Node | None:
+def _average_pool(given: Call) -> Any:
     geometry = _pool_geometry(given)
     if geometry is None or max(given.keyword("dilations", None) or [1]) != 1:
         return None
@@ -153,12 +89,12 @@ def _average_pool(given: Call) -> fx.Node | None:
     return given.make(_AVERAGES[rank], given.argument(0), kernel, strides, padding, up, counted)
 
 
-def _global_average(given: Call) -> fx.Node | None:
+def _global_average(given: Call) -> Any:
     rank = _spatial(given)
     return given.make(torch.mean, given.argument(0), [-1 - axis for axis in range(rank)], True) if rank else None
 
 
-def _batch_norm(given: Call) -> fx.Node | None:
+def _batch_norm(given: Call) -> Any:
     if not given.floats() or given.keyword("training_mode", 0) or given.keyword("spatial", 1) != 1:
         return None
     x, scale, shift, mean, variance = given.arguments
@@ -167,7 +103,7 @@ def _batch_norm(given: Call) -> fx.Node | None:
     return given.make(nnf.batch_norm, x, mean, variance, scale, shift, mode, forget, epsilon)
 
 
-def _gemm(given: Call) -> fx.Node | None:
+def _gemm(given: Call) -> Any:
     weight, bias = given.shape(1), given.shape(2)
     if not given.floats() or weight is None or given.keyword("transA", 0) == 1:
         return None
@@ -184,7 +120,7 @@ def _gemm(given: Call) -> fx.Node | None:
     return given.make(torch.mm, x, matrix)
 
 
-def _layer_norm(given: Call) -> fx.Node | None:
+def _layer_norm(given: Call) -> Any:
     shape, bias, rank = given.shape(1), given.shape(2), given.rank(0)
     if not given.floats() or shape is None or rank is None or len(given.node.outputs) != 1:
         return None
@@ -202,102 +138,94 @@ def _layer_norm(given: Call) -> fx.Node | None:
     return given.make(nnf.layer_norm, given.argument(0), sizes, given.argument(1), given.argument(2), epsilon)
 
 
-def _binary(function: Callable[..., Any]) -> Rule:
-    def rule(given: Call) -> fx.Node | None:
-        # below opset 7 an attribute says along which axis the second operand lies
-        return given.make(function, *given.arguments) if given.floats() and not given.keywords else None
-
-    return rule
+def _matmul(given: Call) -> Any:
+    return given.make(torch.matmul, *given.arguments) if given.floats() else None
 
 
-def _power(given: Call) -> fx.Node | None:
-    exponent = given.number(1)
-    if exponent is None or not given.floats() or given.rank(1):
-        return None
-    return given.make(torch.pow, given.argument(0), exponent)
-
-
-def _clip(given: Call) -> fx.Node | None:
-    bounds = [given.number(index) for index in (1, 2)]
-    present = [given.argument(index) is not None for index in (1, 2)]
-    if not given.floats() or not any(present) or any(p and b is None for p, b in zip(present, bounds, strict=True)):
-        return None
-    return given.make(torch.clamp, given.argument(0), *bounds)
-
-
-def _unary(function: Callable[..., Any]) -> Rule:
-    def rule(given: Call) -> fx.Node | None:
+def _activation(function: Callable[..., Any]) -> Rule:
+    def rule(given: Call) -> Any:
         return given.make(function, given.argument(0)) if given.floats() else None
 
     return rule
 
 
-def _gelu(given: Call) -> fx.Node | None:
+def _gelu(given: Call) -> Any:
     if not given.floats():
         return None
     form = given.keyword("approximate", "none")
     return given.make(nnf.gelu, given.argument(0), **({} if form == "none" else {"approximate": form}))
 
 
-def _swish(given: Call) -> fx.Node | None:
+def _swish(given: Call) -> Any:
     return given.make(nnf.silu, given.argument(0)) if given.floats() and not given.keywords else None
 
 
-def _linear(given: Call) -> fx.Node | None:
-    return given.make(nnf.linear, *given.arguments) if given.keyword("transB", 0) == 1 else None
+def _linear(given: Call) -> Any:
+    x, weight, bias = given.arguments
+    return given.make(nnf.linear, x, weight if given.keyword("transB", 0) == 1 else given.make(torch.t, weight), bias)
 
 
-def _attention(given: Call) -> fx.Node | None:
-    groups, scale = given.keyword("groups", 1), given.keyword("scale", 1.0)
-    if len(given.arguments) != 3 or given.rank() != 4:
+def _rms_norm(given: Call) -> Any:
+    rank, axis = given.rank(), given.keyword("axis", -1)
+    if rank is None or not given.floats() or not -rank <= axis < rank:
         return None
+    axes = list(range(axis % rank - rank, 0))
+    return given.make(rms_normalized, given.argument(0), given.argument(1), axes, given.keyword("epsilon", 1e-5))
+
+
+def _attention(given: Call) -> Any:
+    """PyTorch's attention, on four axes; a mask is one that adds, and heads that are shared are counted."""
+    groups, scale = given.keyword("groups", 1), given.keyword("scale", 1.0)
+    query, key, value, *masks = given.arguments
+    mask = masks[0] if masks else None
+    if any(given.rank(index) != _HEADS for index in range(3)):
+        return None
+    if mask is not None:
+        mask = _added_mask(given, mask)
+        if mask is None:
+            return None
     causal = {"is_causal": True} if given.keyword("causal", 0) == 1 else {}
     if groups == 1:
-        return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale, **causal)
-    heads, shared = ((given.shape(index) or [None] * 4)[1] for index in (0, 1))
+        masked = () if mask is None else (mask,)
+        return given.make(nnf.scaled_dot_product_attention, query, key, value, *masked, scale=scale, **causal)
+    heads, shared = ((given.shape(index) or [None] * _HEADS)[1] for index in (0, 1))
     if not isinstance(heads, int) or not isinstance(shared, int) or heads != groups * shared:
         return None
-    return given.make(nnf.scaled_dot_product_attention, *given.arguments, scale=scale, enable_gqa=True, **causal)
+    return given.make(grouped_attention, query, key, value, mask, scale, groups, bool(causal))
 
 
-def _gather(given: Call) -> fx.Node | None:
-    """One whole slice, such as the queries of a tensor of queries, keys and values: a view where Gather copies."""
-    index, shape, axis = given.whole(1), given.shape(0), given.keyword("axis", 0)
-    size = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
-    if index is None or given.shape(1) != [] or not isinstance(size, int) or not -size <= index < size:
+def _added_mask(given: Call, mask: Any) -> Any:
+    """The mask as what is added to the scores, with what a query gets that may look at nothing; None if unclear."""
+    value, shape = given.node.inputs[3], given.shape(3)
+    if value is None or shape is None or len(shape) < _MATRIX or given.keyword("mask_fits", 0) != 1:
         return None
-    return given.make(torch.select, given.argument(0), axis, index)
-
-
-def _transpose(given: Call) -> fx.Node | None:
-    perm = given.keyword("perm", None)
-    return None if perm is None else given.make(torch.permute, given.argument(0), list(perm))
+    empty = given.keyword("empty_rows", "nan")
+    if value.dtype in FLOATS:
+        return given.make(nan_where_empty, mask) if empty == "nan" else None
+    if value.dtype != ir.DataType.BOOL or empty not in {"nan", "zero", "mean"}:
+        return None
+    if empty == "zero":
+        return mask
+    kinds = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
+    if empty == "mean" and (given.node.inputs[0] is None or given.node.inputs[0].dtype not in kinds):
+        return None
+    return given.make(as_added, mask, given.argument(0), empty == "mean")
 
 
 RULES: dict[str, Rule] = {
-    "Add": _binary(operator.add),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
-    "Clip": _clip,
     "Conv": _conv,
-    "Div": _binary(operator.truediv),
     "Gemm": _gemm,
-    "Gather": _gather,
     "Gelu": _gelu,
     "GlobalAveragePool": _global_average,
-    "HardSwish": _unary(nnf.hardswish),
+    "HardSwish": _activation(nnf.hardswish),
     "LayerNormalization": _layer_norm,
     "Linear": _linear,
-    "MatMul": _binary(torch.matmul),
+    "MatMul": _matmul,
     "MaxPool": _max_pool,
-    "Mish": _unary(nnf.mish),
-    "Mul": _binary(operator.mul),
-    "Pow": _power,
-    "Relu": _unary(torch.relu),
+    "Mish": _activation(nnf.mish),
+    "RMSNormalization": _rms_norm,
     "ScaledDotProductAttention": _attention,
-    "Sigmoid": _unary(torch.sigmoid),
-    "Sub": _binary(operator.sub),
     "Swish": _swish,
-    "Tanh": _unary(torch.tanh),
-    "Transpose": _transpose,
 }
