@@ -1,10 +1,12 @@
 """Keras' applications as SavedModel: rebuilt from ONNX by the toolkit against what Keras itself exports.
 
-python benchmarks/savedmodel_speed.py [--threads N] [--seconds S] [MODEL ...]     (`make bench-savedmodel`)
+python benchmarks/savedmodel_speed.py [--threads N] [--seconds S] [--files FOLDER [--write]] [MODEL ...]
+                                                                                (`make bench-savedmodel`)
 
 The application goes from Keras to ONNX, and from there to a SavedModel, as `toolkit export` does it; `model.export`
 writes the native one of the same weights. Both run through `serving_default`, in turns, in one process of pinned
-threads. Converting from ONNX is measured in a process of its own, beyond its imports. Rows of models and thread counts
+threads. Converting from ONNX is measured in a process of its own, beyond its imports. With `--files` the files are kept
+in FOLDER and used again; `--write` only writes them. Rows of models and thread counts
 that are not run are kept. Writes benchmarks/results/savedmodel_speed.json and docs/savedmodel-speed.md.
 """
 
@@ -34,9 +36,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "savedmodel_speed.json"
 PAGE = ROOT / "docs" / "savedmodel-speed.md"
 MODELS = (
     "ResNet50", "MobileNetV2", "EfficientNetB0", "DenseNet121", "VGG16", "MobileNet", "MobileNetV3Large", "ResNet50V2",
-    "InceptionV3", "ConvNeXtTiny",
+    "InceptionV3", "Xception", "NASNetMobile", "ConvNeXtTiny",
 )  # fmt: skip
-SIDE = {"InceptionV3": 299}  # of the images; 224 where nothing is said
+SIDE = {"InceptionV3": 299, "Xception": 299}  # of the images; 224 where nothing is said
 INTRODUCTION = (
     "Keras' applications as SavedModel: rebuilt by the toolkit from their ONNX graph, against what `model.export` "
     "writes of the same model. Batch 1, through `serving_default`, both files in turns in one process. Below 1 the "
@@ -125,11 +127,20 @@ def _child(threads: int, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def measured(name: str, threads: int, seconds: float) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        _child(1, "write", name, folder)
-        cost = _child(1, "convert", f"{folder}/model.onnx", f"{folder}/ours")
-        return _child(threads, "time", folder, str(SIDE.get(name, 224)), str(seconds)) | cost
+def written(name: str, folder: Path) -> dict[str, Any]:
+    """What converting cost; the files are written unless they are in `folder` already."""
+    told = folder / "cost.json"
+    if not told.exists():
+        folder.mkdir(exist_ok=True)
+        _child(1, "write", name, str(folder))
+        told.write_text(json.dumps(_child(1, "convert", f"{folder}/model.onnx", f"{folder}/ours")))
+    cost: dict[str, Any] = json.loads(told.read_text())
+    return cost
+
+
+def measured(name: str, folder: Path, threads: int, seconds: float) -> dict[str, Any]:
+    cost = written(name, folder)
+    return _child(threads, "time", str(folder), str(SIDE.get(name, 224)), str(seconds)) | cost
 
 
 def step(what: str, *arguments: str) -> Any:
@@ -167,16 +178,25 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(MODELS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each model")
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="keep the files here, and use them again")
+    parser.add_argument("--write", action="store_true", help="only write the files, and time nothing")
     parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step:
         print(json.dumps(step(*given.step)))
         return
+    if given.write and given.files is None:
+        parser.error("--write keeps its files: say where, by --files")
+    if given.write:
+        for name in given.models:
+            print(name, written(name, given.files / name), flush=True)
+        return
     data = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"threads": {}}
     data["versions"] = {name: version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx")}
     rows = data["threads"].setdefault(str(given.threads), {})
     for name in given.models:
-        rows[name] = measured(name, given.threads, given.seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            rows[name] = measured(name, (given.files or Path(folder)) / name, given.threads, given.seconds)
         print(name, f"ratio {rows[name]['ratio']:.3f}", flush=True)
         data["threads"][str(given.threads)] = rows = {each: rows[each] for each in MODELS if each in rows}
         RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
