@@ -18,7 +18,7 @@ from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
 from exporters.graph.values import CONSTANT
-from exporters.onnx_to_keras import bias, constants, naming, nesting, regrouping, sizes
+from exporters.onnx_to_keras import bias, constants, naming, nesting, regrouping, sharing, sizes
 from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
@@ -65,7 +65,7 @@ def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
         model = clean.clean(expand.expand(model, lambda node, within: KERAS.lookup_node(node, within) is None))
     if optimize:
         fold_batchnorm.fold_batchnorm(model)
-    return bias.absorb(model)
+    return bias.absorb(sharing.tie(model))
 
 
 class Builder:
@@ -165,7 +165,8 @@ class Builder:
             assert value.const_value is not None
             array = self.scope.array(widened(np.asarray(value.const_value.numpy())))
             trained = array.dtype.kind == "f" and not value.meta.get(CONSTANT)
-            self.values[value] = Constant(array, value.name or "constant", self.scope, trained)
+            way = sharing.shared(value, constants.MOVES) if trained and array.size > 1 else sharing.SAME
+            self.values[value] = Constant(array, value.name or "constant", self.scope, trained, value, way)
         return self.values[value]
 
     def _add(self, node: ir.Node) -> None:
@@ -254,7 +255,9 @@ class Builder:
         """`value` in `order`, of whose rank it becomes; None is ONNX's own order and the value's own rank."""
         held = self._value(value)
         if isinstance(held, Constant):
-            return held if order is None or held.is_scalar else _laid_constant(held, order)
+            if order is None or held.is_scalar:
+                return held
+            return _laid_tensor(held, order) if held.shared == sharing.OPEN else _laid_constant(held, order)
         if not isinstance(held, KerasTensor):
             return held
         own = self.order_of(value)
@@ -325,7 +328,8 @@ class Builder:
                     hint=KERAS.advice,
                 )
             return PYTHON_VALUES[kind](value.array.reshape(-1).tolist())
-        return tensor(value) if kind is KerasTensor or kind == KerasTensor | None else value
+        open_to_all = isinstance(value, Constant) and value.shared == sharing.OPEN and sharing.takes_tensor(node)
+        return tensor(value) if kind is KerasTensor or kind == KerasTensor | None or open_to_all else value
 
     def _attributes(self, node: ir.Node, row: Operator) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -377,6 +381,14 @@ def _turned(held: KerasTensor, own: Order, wanted: Order) -> KerasTensor:
     while len(plain.shape) < wanted.rank:
         plain = ops.expand_dims(plain, 0)
     return ops.transpose(plain, wanted.axes)
+
+
+def _laid_tensor(constant: Constant, order: Order) -> KerasTensor:
+    """The same of a weight that others read in other orders."""
+    rank = len(constant.shape)
+    if rank > order.rank:
+        return constant.tensor
+    return ops.transpose(ops.reshape(constant.tensor, (1,) * (order.rank - rank) + constant.shape), order.axes)
 
 
 def _laid_constant(constant: Constant, order: Order) -> Constant:

@@ -14,6 +14,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference.ops import load_op
 
+from exporters.onnx_to_keras import sharing
 from exporters.onnx_to_keras.operand import Constant, Scope
 
 # Operators without chance, memory or subgraphs.
@@ -53,7 +54,13 @@ def evaluate(node: ir.Node, operands: list[Any], opset: int, scope: Scope) -> li
     if any(array.dtype.kind not in "fiub" or (array.size > LARGEST and not weights) for array in results):
         return None
     if weights:
-        return [Constant(array, weights[0].name, scope, trained=True) for array in results]
+        return [
+            Constant(
+                array, weights[0].name, scope, trained=True, origin=sharing.moved(node, operands, i),
+                shared=sharing.shared(node.outputs[i], MOVES),
+            )
+            for i, array in enumerate(results)
+        ]  # fmt: skip
     pairs = zip(results, node.outputs, strict=False)
     return [Constant(scope.array(array), value.name or "constant", scope) for array, value in pairs]
 

@@ -148,16 +148,18 @@ def _grouped(
     rank, count = len(steps), x.shape[-1]
     bias = None if B is None else B.array
     if group == 1:
-        return _layer(x, W, W.array, bias, steps, spread, around)
+        return _layer(x, (W, B), W.array, bias, steps, spread, around)
     if group == count and rank in DEPTHWISE and len(set(steps)) == 1:
-        return _depthwise(x, W, bias, steps, spread, around)
+        return _depthwise(x, W, B, steps, spread, around)
     # Keras compiles its own grouped convolutions with XLA, which is slow on CPU: one layer per group instead
     parts = []
     inputs, outputs = count // group, W.shape[0] // group
     for i in range(group):
         mine = slice(i * outputs, (i + 1) * outputs)
         part = channels(x, i * inputs, (i + 1) * inputs)
-        parts.append(_layer(part, W, W.array[mine], None if bias is None else bias[mine], steps, spread, around))
+        parts.append(
+            _layer(part, (W, B), W.array[mine], None if bias is None else bias[mine], steps, spread, around, i)
+        )
     return ops.concatenate(parts, -1)
 
 
@@ -171,8 +173,16 @@ def _name(weight: Constant) -> str:
 
 
 def _layer(
-    x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[int], spread: list[int], around: str
+    x: KerasTensor,
+    sources: tuple[Constant, Constant | None],
+    array: Any,
+    bias: Any,
+    steps: list[int],
+    spread: list[int],
+    around: str,
+    part: int = 0,
 ) -> KerasTensor:
+    W, _ = sources
     layer = CONV[len(steps)](
         array.shape[0],
         array.shape[2:],
@@ -184,10 +194,12 @@ def _layer(
         dtype=W.dtype,
         name=_name(W),
     )
-    return W.scope.apply(layer, x, [kernel_of(array), *([] if bias is None else [bias])])
+    return W.scope.apply(layer, x, [kernel_of(array), *([] if bias is None else [bias])], sources, part)
 
 
-def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread: list[int], around: str) -> KerasTensor:
+def _depthwise(
+    x: KerasTensor, W: Constant, B: Constant | None, steps: list[int], spread: list[int], around: str
+) -> KerasTensor:
     count = x.shape[-1]
     multiplier = W.shape[0] // count
     layer = DEPTHWISE[len(steps)](
@@ -196,7 +208,7 @@ def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread:
         padding=around,
         dilation_rate=spread[0] if len(steps) == 1 else spread,
         depth_multiplier=multiplier,
-        use_bias=bias is not None,
+        use_bias=B is not None,
         data_format=LAST,
         dtype=W.dtype,
         name=_name(W),
@@ -204,7 +216,7 @@ def _depthwise(x: KerasTensor, W: Constant, bias: Any, steps: list[int], spread:
     # (channels * multiplier, 1, *spatial) -> (*spatial, channels, multiplier)
     array = W.array.reshape(count, multiplier, *W.shape[2:])
     kernel = np.ascontiguousarray(np.moveaxis(array, (0, 1), (-2, -1)))
-    return W.scope.apply(layer, x, [kernel, *([] if bias is None else [bias])])
+    return W.scope.apply(layer, x, [kernel, *([] if B is None else [B.array])], (W, B))
 
 
 def _by_operation(
@@ -285,7 +297,8 @@ def conv_transpose(
         )
         outputs = slice(i * mine.shape[1], (i + 1) * mine.shape[1])
         if held and isinstance(W, Constant):
-            parts.append(_transposed(part, W, mine, None if bias is None or late else bias[outputs], steps))
+            inside = None if bias is None or late else bias[outputs]
+            parts.append(_transposed(part, (W, B if isinstance(B, Constant) else None), mine, inside, steps, i))
         else:
             kernel = tensor(W.with_array(mine)) if isinstance(W, Constant) else mine
             parts.append(_transposed_by_operation(part, kernel, steps))
@@ -340,7 +353,15 @@ def _spread(weight: Any, dilations: list[int]) -> Any:
     return wide
 
 
-def _transposed(x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[int]) -> KerasTensor:
+def _transposed(
+    x: KerasTensor,
+    sources: tuple[Constant, Constant | None],
+    array: Any,
+    bias: Any,
+    steps: list[int],
+    part: int,
+) -> KerasTensor:
+    W, _ = sources
     layer = CONV_TRANSPOSE[len(steps)](
         array.shape[1],
         array.shape[2:],
@@ -352,4 +373,4 @@ def _transposed(x: KerasTensor, W: Constant, array: Any, bias: Any, steps: list[
         name=_name(W),
     )
     # ONNX's (in, out, *spatial) as Keras' (*spatial, out, in)
-    return W.scope.apply(layer, x, [kernel_of(array), *([] if bias is None else [bias])])
+    return W.scope.apply(layer, x, [kernel_of(array), *([] if bias is None else [bias])], sources, part)

@@ -25,9 +25,7 @@ def save(model: keras.Model, path: str | Path) -> None:
     """
     foreign = [layer.name for layer in model.layers if isinstance(layer, TensorFlowCall)]
     if foreign:
-        raise UnsupportedOperator(
-            f"'{foreign[0]}' is control flow of TensorFlow's own, which no file of Keras holds", hint=ADVICE
-        )
+        raise UnsupportedOperator(f"'{foreign[0]}' is TensorFlow's own, which no file of Keras holds", hint=ADVICE)
     kind = "Sequential" if isinstance(model, keras.Sequential) else "Functional"
     config = {"class_name": kind, "config": model.get_config()}
     with h5py.File(path, "w") as file:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import sharing
+from exporters.onnx_to_keras.linear import reversible
 from exporters.onnx_to_keras.operand import (
     Constant,
     Operand,
     Scope,
+    Sizes,
     Unknown,
     places,
     size_of,
@@ -39,6 +45,37 @@ def arange(
 
 def _is_one(value: Operand) -> bool:
     return isinstance(value, Constant) and value.is_scalar and bool(value.array.item() == 1)
+
+
+@KERAS.op("Gather", since=1, layout="pick")
+def gather(data: Operand, indices: Operand, axis: int = 0) -> KerasTensor:
+    """ONNX Gather: whole slices; the shape of `indices` takes the place of `axis`."""
+    if isinstance(data, Constant) and data.array.ndim == 2 and axis == 0 and not isinstance(indices, Constant):
+        return _embedding(data, indices)
+    x = tensor(data)
+    if isinstance(indices, Constant) and indices.is_scalar and not isinstance(data, Sizes):
+        key: list[Any] = [slice(None)] * len(x.shape)
+        index = indices.array.item()
+        key[axis] = index if not indices.shape else slice(index, index + 1 if index != -1 else None)
+        if len(indices.shape) <= 1:
+            return x[tuple(key)]
+    return ops.take(x, _positive(tensor(indices), x.shape[axis]), axis)
+
+
+def _positive(indices: KerasTensor, size: int | None) -> KerasTensor:
+    """Indices counted from the front; where the size is not known, Keras itself handles negative ones."""
+    return indices if size is None else ops.where(ops.less(indices, 0), indices + size, indices)
+
+
+def _embedding(table: Constant, indices: KerasTensor) -> KerasTensor:
+    """A table of trained rows is an Embedding layer."""
+    scope = table.scope
+    rows, width = table.shape
+    if table.shared == sharing.TABLE:
+        return reversible(table, _positive(tensor(indices), rows))
+    name = scope.name(table.name.removesuffix(".weight"))
+    layer = keras.layers.Embedding(rows, width, embeddings_initializer="zeros", dtype=table.dtype, name=name)
+    return scope.apply(layer, _positive(tensor(indices), rows), [table.array], (table,))
 
 
 @KERAS.op("NonZero", since=9)

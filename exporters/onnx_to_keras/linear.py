@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops
 
 from exporters.graph.operator_table import FUSED
-from exporters.onnx_to_keras import integers
+from exporters.onnx_to_keras import integers, sharing
 from exporters.onnx_to_keras.arithmetic import add
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
 from exporters.onnx_to_keras.table import KERAS
@@ -36,7 +35,7 @@ def gemm(
     ):
         width = B.shape[0 if transB else 1]
         if C is None or C.shape in ((width,), (1, width)):
-            return dense(left, _kernel(B, transB), None if C is None else C.array.reshape(-1))
+            return dense(left, B, C, transB)
     product = matmul(left, ops.transpose(tensor(B)) if transB else tensor(B))
     product = product if alpha == 1.0 else ops.multiply(product, alpha)
     if C is None:
@@ -65,7 +64,7 @@ def matmul(A: Operand, B: Operand, bias: Constant | None = None) -> KerasTensor:
     if isinstance(B, Constant) and B.array.ndim == 2 and len(A.shape) >= 2 and "float" in B.dtype:
         left = _of_width(tensor(A), B.shape[0])
         if left.shape[-1] is not None:
-            return dense(left, B, None if bias is None else bias.array)
+            return dense(left, B, bias)
         product = ops.matmul(left, B.tensor)
         return product if bias is None else add(product, bias)
     if "float" not in A.dtype:
@@ -86,9 +85,14 @@ def _of_width(x: KerasTensor, width: int) -> KerasTensor:
 
 
 @KERAS.op("Linear", since=1, domain=FUSED)
-def linear(x: KerasTensor, weight: Constant, bias: Constant, transB: int = 0) -> KerasTensor:
+def linear(x: KerasTensor, weight: Operand, bias: Constant | None = None, transB: int = 0) -> KerasTensor:
     """A product with a matrix of weights over the last axis, and a bias: a Dense layer."""
-    return matmul(x, _kernel(weight, transB), bias)
+    if not isinstance(weight, Constant):
+        return matmul(x, ops.transpose(weight) if transB else weight, bias)
+    left = _of_width(x, weight.shape[1 if transB else 0])
+    if left.shape[-1] is None:
+        return matmul(left, _kernel(weight, transB), bias)
+    return dense(left, weight, bias, transB)
 
 
 def _kernel(weight: Constant, transposed: int) -> Constant:
@@ -98,13 +102,29 @@ def _kernel(weight: Constant, transposed: int) -> Constant:
     return weight.with_array(weight.array.T)
 
 
-def dense(x: KerasTensor, kernel: Constant, bias: Any) -> KerasTensor:
-    """A Dense layer named after its weight: `fc1.weight` becomes layer `fc1`."""
-    scope = kernel.scope
-    name = scope.name(re.sub(r"[./](weight|kernel)$", "", kernel.name))
-    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, dtype=kernel.dtype, name=name)
-    weights = [np.ascontiguousarray(kernel.array)] + ([] if bias is None else [bias])
-    return scope.apply(layer, x, weights)
+def dense(x: KerasTensor, weight: Constant, bias: Constant | None, transB: int = 0) -> KerasTensor:
+    """A Dense layer named after its weight: `fc1.weight` becomes layer `fc1`.
+
+    A bias that other products with the same matrix do not have is added behind it.
+    """
+    if weight.shared == sharing.TABLE and transB:
+        product = reversible(weight, x, reverse=True)
+        return product if bias is None else add(product, bias)
+    kernel, scope = _kernel(weight, transB), weight.scope
+    inside = None if weight.shared == sharing.APART else bias
+    name = scope.name(re.sub(r"[./](weight|kernel)$", "", weight.name))
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=inside is not None, dtype=kernel.dtype, name=name)
+    weights = [np.ascontiguousarray(kernel.array)] + ([] if inside is None else [inside.array.reshape(-1)])
+    product = scope.apply(layer, x, weights, (weight, inside))
+    return product if bias is None or inside is not None else add(product, bias)
+
+
+def reversible(table: Constant, x: KerasTensor, **options: bool) -> KerasTensor:
+    """The layer of a table whose rows are looked up, and by whose transpose something is multiplied (`reverse`)."""
+    rows, width = table.shape
+    name = table.scope.name(re.sub(r"[./]weight$", "", table.name))
+    layer = keras.layers.ReversibleEmbedding(rows, width, embeddings_initializer="zeros", dtype=table.dtype, name=name)
+    return table.scope.apply(layer, x, [table.array], (table,), **options)
 
 
 @KERAS.op("Det", since=11)

@@ -35,7 +35,7 @@ def batch_normalization(
         dtype=X.dtype,
         name=_layer_name(scale),
     )
-    return scale.scope.apply(layer, X, [value.array.astype(X.dtype) for value in given])
+    return scale.scope.apply(layer, X, [value.array.astype(X.dtype) for value in given], given)
 
 
 @KERAS.op("BatchNormalization", since=14, outputs=3, layout="channels")
@@ -134,7 +134,7 @@ def layer_normalization(
             axis=-1, epsilon=epsilon, center=B is not None, dtype=X.dtype, name=_layer_name(Scale)
         )
         weights = [value.array for value in (Scale, B) if isinstance(value, Constant)]
-        return Scale.scope.apply(layer, X, weights)
+        return Scale.scope.apply(layer, X, weights, (Scale, B if isinstance(B, Constant) else None))
     center = ops.subtract(X, ops.mean(X, axes, keepdims=True))
     spread = ops.mean(ops.square(center), axes, keepdims=True)
     normal = ops.multiply(center, ops.rsqrt(ops.add(spread, epsilon)))
@@ -171,7 +171,7 @@ def group_normalization(
     layer = keras.layers.GroupNormalization(
         groups=num_groups, axis=-1, epsilon=epsilon, dtype=X.dtype, name=_layer_name(scale)
     )
-    return scale.scope.apply(layer, X, [scale.array, bias.array])
+    return scale.scope.apply(layer, X, [scale.array, bias.array], (scale, bias))
 
 
 @KERAS.op("LpNormalization", since=1, layout="axis")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,13 +23,18 @@ class Scope:
         anchor: any symbolic tensor of the model; a constant must depend on an input to be part of a functional model.
         dtype: what float32 becomes, or None to leave it.
         plain: whether the model is to be one of Keras' own operations, which files of Keras hold.
+        around: the model that this one is a part of; what both read is one layer.
     """
 
-    def __init__(self, anchor: KerasTensor | None, dtype: str | None, *, plain: bool = True) -> None:
+    def __init__(
+        self, anchor: KerasTensor | None, dtype: str | None, *, plain: bool = True, around: Scope | None = None
+    ) -> None:
         self.dtype = dtype
         self.plain = plain
         self._anchor = anchor
         self.taken: set[str] = set()
+        # by what they were made of
+        self._layers: dict[Any, list[Any]] = {} if around is None else around._layers  # noqa: SLF001 - of this class
         self.named: set[Any] = set()  # layers and inputs that bear their names from here
 
     def name(self, wanted: str) -> str:
@@ -53,12 +58,34 @@ class Scope:
     def float_dtype(self, dtype: str) -> str:
         return self.dtype if self.dtype and dtype == "float32" else dtype
 
-    def apply(self, layer: Any, inputs: Any, weights: list[Any]) -> Any:
-        """Call `layer` on `inputs` and give it its weights."""
+    def apply(
+        self, layer: Any, inputs: Any, weights: list[Any], sources: Sources = (), part: int = 0, **options: Any
+    ) -> Any:
+        """Call `layer` on `inputs` and give it its weights; or call the one that was made of the same weights before.
+
+        `sources` are the constants that the weights come from; without any the layer is a new one each time. `part`
+        tells layers apart that are made of different parts of them.
+        """
+        same = self.known(layer, weights, sources, part)
+        if same is not None:
+            return same(inputs, **options)
+        self.keep(layer, sources, part)
         with born_with(layer, weights):
-            outputs = layer(inputs)
+            return layer(inputs, **options)
+
+    def known(self, layer: Any, weights: list[Any], sources: Sources, part: int) -> Any:
+        """The layer that was made of the same weights before, of the same kind and settings; None if there is none."""
+        for settings, other in self._layers.get(_key(layer, sources, part), []):
+            if settings == _settings(layer) and _holds(other, weights):
+                self.taken.discard(layer.name)
+                return other
+        return None
+
+    def keep(self, layer: Any, sources: Sources, part: int) -> None:
+        """`layer`, which is not built yet, bears a name from here, and its weights are to be read by it alone."""
         self.named.add(layer)
-        return outputs
+        if any(source is not None and source.origin is not None for source in sources):
+            self._layers.setdefault(_key(layer, sources, part), []).append((_settings(layer), layer))
 
     @cached_property
     def zero(self) -> KerasTensor:
@@ -67,6 +94,19 @@ class Scope:
             raise UnsupportedOperator("a model without inputs has no Keras form")
         corner = self._anchor[tuple(slice(0, 1) for _ in self._anchor.shape)] if self._anchor.shape else self._anchor
         return ops.sum(ops.zeros_like(corner, dtype="int32"))
+
+
+def _key(layer: Any, sources: Sources, part: int) -> Any:
+    return (type(layer), tuple(None if each is None else each.origin for each in sources), part)
+
+
+def _holds(layer: Any, weights: list[Any]) -> bool:
+    held = [np.asarray(weight) for weight in layer.weights]
+    return len(held) == len(weights) and all(map(np.array_equal, held, weights))
+
+
+def _settings(layer: Any) -> dict[str, Any]:
+    return {name: value for name, value in layer.get_config().items() if name != "name"}
 
 
 @contextmanager
@@ -118,6 +158,8 @@ class Constant:
     name: str
     scope: Scope = field(repr=False)
     trained: bool = False  # a weight of the model, which is never computed with while the model is built
+    origin: Any = None  # of a weight: where it comes from; equal for what is one weight in the source
+    shared: str = ""  # how several nodes read it, one of `sharing`'s
 
     def with_array(self, array: Any) -> Constant:
         """A part of the same constant, or the same one rearranged."""
@@ -150,10 +192,13 @@ class Constant:
         table = keras.layers.Embedding(
             1, flat.shape[1], embeddings_initializer="zeros", dtype=store, name=self.scope.name(self.name)
         )
-        row = self.scope.apply(table, self.scope.zero, [flat.astype(store)])
+        row = self.scope.apply(table, self.scope.zero, [flat.astype(store)], (self,))
         row = row if self.array.size else row[(slice(0, 0),)]
         row = ops.reshape(row, self.shape)
         return row if store == self.dtype else ops.cast(row, self.dtype)
+
+
+Sources = Sequence[Constant | None]
 
 
 @dataclass(frozen=True)

@@ -86,13 +86,25 @@ def _ordered(array: Any, order: list[int]) -> Any:
 
 
 def _run(
-    x: KerasTensor, layer: Any, weights: list[Any], states: list[KerasTensor] | None, scope: Any, back: bool
+    x: KerasTensor,
+    layer: Any,
+    weights: list[Any],
+    states: list[KerasTensor] | None,
+    sources: list[Operand | None],
+    direction: int,
+    back: bool,
 ) -> list[KerasTensor]:
     """The layer's outputs (batch, steps, hidden) in the order of time, then its last states."""
-    results = layer(x, initial_state=states) if states else layer(x)
-    layer.set_weights(weights)
-    scope.named.add(layer)
-    y, *last = results
+    held = [each if isinstance(each, Constant) else None for each in sources]
+    assert held[0] is not None, "a layer of Keras holds its weights"
+    options = {"initial_state": states} if states else {}
+    scope = held[0].scope
+    same = scope.known(layer, weights, held, direction)
+    if same is None:
+        scope.keep(layer, held, direction)
+    y, *last = (same or layer)(x, **options)
+    if same is None:
+        layer.set_weights(weights)
     return [ops.flip(y, 1) if back else y, *last]
 
 
@@ -167,7 +179,7 @@ def lstm(
         states = [_state(initial_h, d, layout), _state(initial_c, d, layout)]
         if (states[0] is None) != (states[1] is None):
             states = [ops.zeros_like(states[1]) if s is None else s for s in states]
-        runs.append(_run(x, layer, weights, None if states[0] is None else states, W.scope, back))
+        runs.append(_run(x, layer, weights, None if states[0] is None else states, [W, R, B], d, back))
     return _assembled(runs, layout)
 
 
@@ -240,7 +252,7 @@ def gru(
             both = B.array[d].reshape(2, 3 * units)
             weights.append(both if linear_before_reset else both[0] + both[1])
         state = _state(initial_h, d, layout)
-        runs.append(_run(x, layer, weights, None if state is None else [state], W.scope, back))
+        runs.append(_run(x, layer, weights, None if state is None else [state], [W, R, B], d, back))
     return _assembled(runs, layout)
 
 
@@ -310,7 +322,7 @@ def rnn(
         if isinstance(B, Constant):
             weights.append(B.array[d, :units] + B.array[d, units:])
         state = _state(initial_h, d, layout)
-        runs.append(_run(x, layer, weights, None if state is None else [state], W.scope, back))
+        runs.append(_run(x, layer, weights, None if state is None else [state], [W, R, B], d, back))
     return _assembled(runs, layout)
 
 

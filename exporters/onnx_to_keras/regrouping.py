@@ -14,7 +14,7 @@ from keras import KerasTensor, ops
 from exporters.graph import layout, regroup
 from exporters.graph.layout import Order
 from exporters.graph.sizes.extent import REST, Extent
-from exporters.onnx_to_keras import shape as shapes
+from exporters.onnx_to_keras import reshape, shape
 from exporters.onnx_to_keras.operand import Constant, Length, Size, Sizes
 from exporters.onnx_to_keras.operators import KERAS
 
@@ -46,7 +46,7 @@ def regrouped(builder: Builder, node: ir.Node, operands: list[Any]) -> tuple[Ker
     before, after = plan.before, plan.after
     sizes = _settled(wanted, given)
     x = builder.held(value, before)
-    result = shapes.reshaped(x, list(after.held(sizes)), list(before.held(given)), False, builder.scope)  # type: ignore[arg-type]
+    result = reshape.reshaped(x, list(after.held(sizes)), list(before.held(given)), False, builder.scope)  # type: ignore[arg-type]
     return result, after
 
 
@@ -91,7 +91,7 @@ def _reshape(node: ir.Node, operands: list[Any], given: list[Length]) -> list[Le
         return None
     allowzero = "allowzero" in node.attributes and bool(node.attributes["allowzero"].as_int())
     names = [getattr(dim, "value", dim) for dim in node.outputs[0].shape or []]
-    return shapes.wanted_shape(operands[1].array.reshape(-1).tolist(), given, names, allowzero=allowzero)
+    return reshape.wanted_shape(operands[1].array.reshape(-1).tolist(), given, names, allowzero=allowzero)
 
 
 def _flatten(node: ir.Node, _: list[Any], given: list[Length]) -> list[Length] | None:
@@ -121,7 +121,7 @@ def _unsqueeze(x: KerasTensor, order: Order, axes: list[int]) -> tuple[KerasTens
 
 
 def _squeeze(x: KerasTensor, order: Order, axes: list[int]) -> tuple[KerasTensor, Order]:
-    return shapes.squeeze(x, [order.place(axis) for axis in axes]), order.without(axes)
+    return shape.squeeze(x, [order.place(axis) for axis in axes]), order.without(axes)
 
 
 _WANTED = {"Reshape": _reshape, "Flatten": _flatten}

@@ -11,7 +11,7 @@ from keras import KerasTensor, ops
 from exporters.onnx_to_keras.arithmetic import plus
 from exporters.onnx_to_keras.convolution import amounts
 from exporters.onnx_to_keras.operand import Constant, Length, Operand, Scope, length, places, size_of, tensor
-from exporters.onnx_to_keras.shape import reshaped
+from exporters.onnx_to_keras.reshape import reshaped
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 

@@ -8,7 +8,7 @@ from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras.arithmetic import plus
 from exporters.onnx_to_keras.operand import Length, Scope, Unknown, length, places, size_of
-from exporters.onnx_to_keras.shape import reshaped
+from exporters.onnx_to_keras.reshape import reshaped
 from exporters.onnx_to_keras.table import KERAS
 
 REDUCTIONS: dict[str, str | None] = {"none": None, "add": "add", "mul": "mul", "max": "max", "min": "min"}

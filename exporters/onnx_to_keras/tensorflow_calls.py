@@ -71,7 +71,7 @@ def part(builder: Builder, graph: ir.Graph, own: list[Spec], what: str) -> Part:
     inputs = [
         keras.Input(batch_shape=shape, dtype=dtype, name=f"{name}.input{i}") for i, (shape, dtype) in enumerate(specs)
     ]
-    inner = builder.within(Scope(inputs[0], builder.dtype, plain=False))
+    inner = builder.within(Scope(inputs[0], builder.dtype, plain=False, around=builder.scope))
     inner.values = dict(zip(graph.inputs, inputs, strict=False))
     inner.values |= dict(zip(held, inputs[len(own) :], strict=True))
     for value in outer:

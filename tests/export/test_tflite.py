@@ -96,7 +96,7 @@ def graph(nodes, *inputs, **constants):
     made.output[0].type.tensor_type.elem_type = KINDS.get(nodes[-1].op_type, TensorProto.FLOAT)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
-RANKS = {"Range": 1, "Div": 1, "ReduceMean": 2, "MaxPool": 4}
+RANKS = {"Range": 1, "Div": 1, "ReduceMean": 2, "MaxPool": 4, "DepthToSpace": 4}
 KINDS = {"Range": TensorProto.INT64, "Div": TensorProto.INT64}
 image = tensor("x", ["b", 3, "h", "w"])
 
@@ -117,6 +117,8 @@ graphs = {
     "quotient": graph([helper.make_node("Div", ["a", "b"], ["y"])],
                       *(tensor(name, ["n"], TensorProto.INT64) for name in "ab")),
     "ceil": graph([helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], image),
+    "blocks": graph([helper.make_node("SpaceToDepth", ["x"], ["s"], blocksize=2),
+                     helper.make_node("DepthToSpace", ["s"], ["y"], blocksize=2, mode="CRD")], image),
     "mean": graph([helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)], image, axes=np.array([2, 3])),
 }
 
@@ -127,6 +129,7 @@ def feed(name, b, h, w, H, W):
     if name == "quotient":
         top = random.integers(-(2**62), 2**62, 40)
         return {"a": top, "b": np.concatenate([random.integers(1, 9, 20), random.integers(-(2**40), -1, 20)])}
+    h, w = (2 * h, 2 * w) if name == "blocks" else (h, w)
     x = np.full((b, 3, 16 * h, 16 * w), 0.3) if name == "mean" else random.standard_normal((b, 3, h, w))
     fed = {"x": x.astype(np.float32)}
     return fed | {"z": np.zeros((b, 3, H, W), np.float32)} if len(graphs[name].graph.input) > 1 else fed
@@ -156,8 +159,8 @@ def test_graphs_of_free_sizes_at_other_sizes(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) == 9
-    exact = {"nearest", "range", "quotient", "ceil"}
+    assert len(found) == 10
+    exact = {"nearest", "range", "quotient", "ceil", "blocks"}
     assert {name: worst for name, worst in found.items() if worst > (0 if name in exact else 1e-5)} == {}
 
 

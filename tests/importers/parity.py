@@ -22,7 +22,6 @@ KERAS_LACKS = {
     "it draws at random at inference, where Keras' layers do nothing": {
         "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
     },
-    "it reads single bits, which no layer does": {"ImageDecoder"},
     "its bins depend on the values of its regions": {"MaxRoiPool"},
     "it is expanded by ONNX's own function body": {
         "CausalConvWithState", "DynamicQuantizeLinear", "MeanVarianceNormalization",
