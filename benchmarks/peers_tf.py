@@ -40,7 +40,7 @@ OURS = "model-toolkit"
 CONVERTERS = (OURS, "onnx2tf", "nobuco", "onnx2keras")
 # Sizes but the batch are given, which all converters want.
 SHAPES = {
-    "resnet18": (3, 224, 224), "mobilenet_v2": (3, 224, 224), "mobilenet_v3_small": (3, 224, 224),
+    "ffn": (784,), "resnet18": (3, 224, 224), "mobilenet_v2": (3, 224, 224), "mobilenet_v3_small": (3, 224, 224),
     "shufflenet_v2_x1_0": (3, 224, 224), "unet": (3, 64, 64), "conv1d": (4, 50), "lstm": (12, 16), "gru": (12, 16),
     "tenc": (12, 64), "tricky": (3, 16, 16),
 }  # fmt: skip
