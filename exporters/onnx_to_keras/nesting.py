@@ -28,29 +28,47 @@ def model(inputs: list[KerasTensor], outputs: list[KerasTensor], name: str) -> k
             parts[(level - 1) // DEEPEST].append(node)
     wanted = _wanted(parts, outputs)
     found = {id(value): value for value in inputs}
+    held: dict[int, Any] = {}  # layers with weights, by their ids, which a part before has
     for number, nodes in sorted(parts.items()):
         made = {id(value) for node in nodes for value in node.outputs}
         taken = {id(value): value for node in nodes for value in node.input_tensors if id(value) not in made}
         given = [value for node in nodes for value in node.outputs if id(value) in wanted[number]]
-        part = _again(nodes, taken, given, f"{name}.part{number}")
+        part = _again(nodes, taken, given, f"{name}.part{number}", held)
         results = part(_bare([found[key] for key in taken]))
         results = results if isinstance(results, list | tuple) else [results]
         found |= {id(value): result for value, result in zip(given, results, strict=True)}
     return keras.Model(_bare(inputs), _bare([found[id(value)] for value in outputs]), name=name)
 
 
-def _again(nodes: list[Any], taken: dict[int, KerasTensor], given: list[KerasTensor], name: str) -> keras.Model:
-    """The same calls as a model of its own, from `taken` to `given`."""
+def _again(
+    nodes: list[Any], taken: dict[int, KerasTensor], given: list[KerasTensor], name: str, held: dict[int, Any]
+) -> keras.Model:
+    """The same calls as a model of its own, from `taken` to `given`.
+
+    A layer of an earlier part gets a twin of the same weights: files of Keras hold no layer that two models share.
+    """
     inputs = [
         keras.Input(batch_shape=value.shape, dtype=value.dtype, name=f"{name}.input{i}")
         for i, value in enumerate(taken.values())
     ]
     values = dict(zip(taken, inputs, strict=True))
+    mine: dict[int, Any] = {}
     for node in nodes:
         arguments, options = node.arguments.fill_in(values)
-        results = node.operation(*arguments, **options)
+        layer = node.operation
+        if id(layer) in held and id(layer) not in mine:
+            mine[id(layer)] = _twin(layer, name, arguments, options)
+        results = mine.get(id(layer), layer)(*arguments, **options)
         values |= {id(was): now for was, now in zip(node.outputs, keras.tree.flatten(results), strict=True)}
+    held |= {id(node.operation): node.operation for node in nodes if getattr(node.operation, "weights", [])}
     return keras.Model(_bare(inputs), _bare([values[id(value)] for value in given]), name=name)
+
+
+def _twin(layer: Any, part: str, arguments: Any, options: Any) -> Any:
+    twin = type(layer).from_config({**layer.get_config(), "name": f"{layer.name}.{part}"})
+    twin(*arguments, **options)  # which makes its weights
+    twin.set_weights(layer.get_weights())
+    return twin
 
 
 def _bare(values: list[Any]) -> Any:

@@ -11,7 +11,7 @@ from tests.importers.suites import script
 CASES = (
     "one product twice", "other biases", "embedding and head", "embedding and head with a bias", "there and back",
     "convolution at two sizes", "convolution dilated", "convolution in groups", "normalised twice", "recurrent twice",
-    "added in two orders", "loop",
+    "added in two orders", "loop", "loop of many turns",
 )  # fmt: skip
 
 
@@ -31,6 +31,8 @@ def test_each_weight_is_there_once(rows: dict[str, Any], case: str) -> None:
     assert {column: row[column] for column in ("model", "h5", "keras", "trained") if row[column] > 1e-5} == {}
     if case == "convolution in groups":  # a layer for each group, also where groups hold the same numbers
         assert row["weights"] == [36, 36]
+    elif case == "loop of many turns":  # too deep for one model: a model behind another, each with its own
+        assert row["weights"] == [4, 4]
     elif case == "recurrent twice":  # a layer for each direction, the two biases of which are one
         assert row["weights"] == [12, 12, 36, 36, 72, 72]
     else:
