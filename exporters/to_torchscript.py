@@ -33,7 +33,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
 
     from exporters import onnx_to_torch
 
-    module = onnx_to_torch.build(path, optimize=options.optimize).eval()
+    module = onnx_to_torch.build(path, optimize=options.optimize, share=True).eval()
     _save(_scripted(torch, module), target, positional(signature), contract)
 
 

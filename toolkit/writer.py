@@ -26,6 +26,7 @@ _HUB_RUNTIME = {"torchscript": "torch"} | dict.fromkeys(("savedmodel", "hdf5", "
 
 # A graph on the way to other formats may use what came after the opset of a file that goes to others.
 _NEWER_OPSET = 20
+_LARGE = 1_000_000_000  # bytes of weights, of which no worker shall hold two copies
 
 
 class Writer:
@@ -164,7 +165,10 @@ class Writer:
             "options": self._options.to_json(),
         }
         try:
-            self._pool.worker(_HUB_RUNTIME[name]).call("exporters.tasks:write_from_onnx", params)
+            worker = self._pool.worker(_HUB_RUNTIME[name])
+            worker.call("exporters.tasks:write_from_onnx", params)
+            if _weight(onnx) >= _LARGE and worker is not self._side.worker:
+                worker.close()  # frameworks keep a rebuilt model for a while; the next call starts a fresh process
         except UnsupportedOperator as error:
             raise self._of_the_source(error, onnx) from None
 
@@ -194,6 +198,11 @@ class Writer:
             where=self._side.runtime,
             hint="Nothing was written.",
         )
+
+
+def _weight(onnx: Path) -> int:
+    """Bytes of an ONNX file and of the data beside it."""
+    return sum(item.stat().st_size for item in onnx.parent.iterdir() if item.name.startswith(onnx.name))
 
 
 def _move(source: Path, destination: Path) -> None:

@@ -94,7 +94,7 @@ def several() -> Any:
     keras.utils.set_random_seed(0)
     inputs = {"ids": keras.Input((None,), dtype="int32", name="ids"), "weight": keras.Input((1,), name="weight")}
     pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(16, 8)(inputs["ids"])) * inputs["weight"]
-    outputs = {"logits": keras.layers.Dense(3)(pooled), "pooled": pooled}
+    outputs = {"pooled": pooled, "logits": keras.layers.Dense(3)(pooled)}
     return keras.Model(inputs, outputs)
 
 

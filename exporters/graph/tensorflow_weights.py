@@ -7,7 +7,7 @@ TensorFlow writes a variable's value into the graph as a protobuf; `set_aside` h
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,12 +36,39 @@ def set_aside() -> Iterator[list[Array]]:
         shape_proto = tf.TensorShape(values.shape).as_proto()
         return tensor_pb2.TensorProto(dtype=dtype, tensor_shape=shape_proto, float_val=[mark])
 
-    original = convert_to_constants.tensor_util
+    original, reader = convert_to_constants.tensor_util, convert_to_constants._FunctionConverterDataInEager  # noqa: SLF001
+    copied = reader._eval  # noqa: SLF001 - TensorFlow has no other place for it
     convert_to_constants.tensor_util = SimpleNamespace(make_tensor_proto=made)
+    reader._eval = lambda self, tensor: _in_place(tensor, lambda: copied(self, tensor))  # noqa: SLF001
     try:
         yield arrays
     finally:
         convert_to_constants.tensor_util = original
+        reader._eval = copied  # noqa: SLF001
+
+
+def _in_place(value: Any, copied: Callable[[], Array]) -> Array:
+    """A large variable's own memory, to be read; a copy of anything else."""
+    if not hasattr(value, "read_value") or value.dtype.name != "float32" or value.shape.num_elements() < _LARGE:
+        return copied()
+    tensor = value.read_value()
+    array = np.asarray(memoryview(tensor)).view(_InPlace)
+    array.tensor = tensor
+    return array
+
+
+class _InPlace(np.ndarray[Any, Any]):
+    """An array that lies in the memory of `tensor`."""
+
+    tensor: Any = None
+
+
+def tensor_of(array: Array) -> Any:
+    """The array as TensorFlow's: the very tensor in whose memory it lies, or else a copy."""
+    import tensorflow as tf
+
+    held = array.tensor if isinstance(array, _InPlace) else None
+    return tf.constant(array) if held is None else held
 
 
 def taken_out(graph_def: Any, arrays: list[Array]) -> dict[str, Array]:

@@ -57,15 +57,17 @@ _MATRIX = 2  # dimensions of a result that no layout touches
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
 
-def build(model: str | Path | onnx.ModelProto | ir.Model, *, optimize: bool = False) -> fx.GraphModule:
+def build(
+    model: str | Path | onnx.ModelProto | ir.Model, *, optimize: bool = False, share: bool = False
+) -> fx.GraphModule:
     where = read.name_of(model)
     graph_model = prepare(read.read(model))
     TORCH.require(graph_model, where)
     require_covered(graph_model, where)
     if not optimize:
-        return Builder(graph_model, where).build()
+        return Builder(graph_model, where, share=share).build()
     fold_batchnorm.fold_batchnorm(graph_model)
-    module = Builder(graph_model, where).build()
+    module = Builder(graph_model, where, share=share).build()
     channels_last.store(module, _images(graph_model.graph))
     return module
 
@@ -106,11 +108,11 @@ def require_covered(model: ir.Model, where: str) -> None:
 class Builder:
     """Holds the fx graph while it grows; `values` maps what is computed to the fx node that computes it."""
 
-    def __init__(self, model: ir.Model, where: str) -> None:
+    def __init__(self, model: ir.Model, where: str, *, share: bool = False) -> None:
         self.model = model
         self.where = where
         self.root = nn.Module()
-        self.weights = Weights(self.root)
+        self.weights = Weights(self.root, share=share)
         self.graph = fx.Graph(tracer_cls=Tracer)
         self.values: dict[ir.Value, fx.Node] = {}
         self.mode: fx.Node | None = None

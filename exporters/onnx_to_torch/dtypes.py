@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
@@ -60,10 +62,17 @@ def dtype_of(number: int, where: str) -> torch.dtype:
     return DTYPES[kind]
 
 
-def tensor_of(tensor: ir.TensorProtocol) -> torch.Tensor:
-    """`tensor` with the same bits: a copy, unless a pass of ours made it and nobody else holds it."""
+def tensor_of(tensor: ir.TensorProtocol, *, share: bool = False) -> torch.Tensor:
+    """`tensor` with the same bits: a copy, unless a pass of ours made it and nobody else holds it.
+
+    With `share`, one that lies in a file of its own stays there: its pages are read, and never written to.
+    """
     dtype = dtype_of(tensor.dtype, f"initializer '{tensor.name}'")
     array = tensor.numpy()
+    if share and isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.FLOAT:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it is not to be written to
+            return torch.from_numpy(array)
     if not (
         isinstance(tensor, ir.Tensor) and array.flags.owndata and array.flags.writeable and array.flags.c_contiguous
     ):

@@ -20,8 +20,9 @@ STATISTICS = {"BatchNormalization": (3, 4)}
 class Weights:
     """The initializers of one graph, put into `root` when they are first asked for."""
 
-    def __init__(self, root: nn.Module) -> None:
+    def __init__(self, root: nn.Module, *, share: bool = False) -> None:
         self.root = root
+        self.share = share  # whether what lies in a file of its own may stay there
         self.source_names: dict[str, str] = {}
         self._paths: dict[str, str] = {}
 
@@ -30,9 +31,9 @@ class Weights:
         name = value.name or ""
         if name not in self._paths:
             assert value.const_value is not None
-            tensor = tensor_of(value.const_value)
+            tensor = tensor_of(value.const_value, share=self.share)
             self._paths[name] = self.add(name, tensor, trained=is_trained(value), learned=is_learned(value))
-            if isinstance(value.const_value, ir.ExternalTensor):
+            if isinstance(value.const_value, ir.ExternalTensor) and not self.share:
                 value.const_value.release()  # the pages of its file, which were mapped to be copied
         return self._paths[name]
 

@@ -15,7 +15,7 @@ from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.hdf5_runner import keras_call, keras_signature
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner, concrete_function, spec_of
-from toolkit.signature import BATCH, Signature
+from toolkit.signature import BATCH, Signature, leaves
 
 KINDS = (Kind("keras-object", "tensorflow", "exporters.sources.keras_model:open_object", "a `keras.Model` object"),)
 
@@ -49,11 +49,18 @@ class KerasRunner(TensorFlowRunner):
             self.signature = keras_signature(self.model)
         else:
             self.signature = declared or self._inputs_of(example)
+        names = self._output_names()
+        if not self.signature.outputs and names:  # inputs that were described do not say what outputs are called
+            self.signature = replace(self.signature, output_structure=[*names])
         self.signature, self.function = self._called(tf, self.signature)
         if not self.signature.outputs:
             self.signature = with_outputs(self.signature, self.function)
         self.signature = _as_computed(self.signature, self.function)
         return self
+
+    def _output_names(self) -> list[str]:
+        """What a functional or sequential model calls its outputs; nothing for any other."""
+        return list(keras_signature(self.model).output_names) if getattr(self.model, "inputs", None) else []
 
     def _import_keras(self) -> Any:
         import keras
@@ -149,7 +156,9 @@ def _as_computed(signature: Signature, function: Any) -> Signature:
 
 def with_outputs(inputs: Signature, function: Any) -> Signature:
     """Complete a signature with the outputs that a concrete function returned, by their keys."""
-    outputs = tuple(spec_of(name, spec) for name, spec in function.structured_outputs.items())
+    found = function.structured_outputs
+    names = list(leaves(inputs.output_structure)) or list(found)
+    outputs = tuple(spec_of(name, found[name]) for name in names)
     return Signature(inputs.inputs, outputs, inputs.input_structure, None, inputs.limits)
 
 

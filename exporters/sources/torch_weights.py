@@ -7,6 +7,7 @@ every tensor of the model must be there, and what is left over is told.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ KINDS = (
 
 _SUFFIX = ".safetensors"
 _PROBES = 8
+_LARGE = 1 << 20  # bytes
 # Where checkpoints keep their weights, the most usual first.
 _KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "ema")
 
@@ -72,7 +74,7 @@ def _with_weights(torch: Any, source: Source, notes: list[str]) -> tuple[Any, An
         )
     best = fits[0]
     try:
-        module.load_state_dict(best.tensors, strict=False)
+        module.load_state_dict(_without_large(module, best.tensors), strict=False)
     except RuntimeError as error:
         details = " ".join(line.strip() for line in str(error).splitlines()[1:3])
         raise BadInput(
@@ -80,6 +82,17 @@ def _with_weights(torch: Any, source: Source, notes: list[str]) -> tuple[Any, An
         ) from error
     notes += _told(best, fits[1:])
     return module, example
+
+
+def _without_large(module: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left to be copied once the large tensors are the module's own, as pages of their file."""
+    left = dict(tensors)
+    for name, ours in module.state_dict(keep_vars=True).items():
+        theirs = tensors.get(name)
+        if theirs is not None and ours.nbytes >= _LARGE and (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape):
+            ours.data = theirs
+            del left[name]
+    return left
 
 
 def wanted(module: Any) -> dict[str, tuple[str, ...]]:
@@ -98,7 +111,8 @@ def load(torch: Any, path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, so that weights are in memory when they are used; files of before PyTorch 1.6 cannot be.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
         raise BadInput(
             f"PyTorch cannot read its weights ({str(error).strip().splitlines()[0][:200]})", where=str(path)

@@ -27,6 +27,7 @@ KINDS = (
 CONFIG = "config.json"
 _PICKLED = "pytorch_model.bin"
 _SIDE = 224
+_SAMPLES = 16_000  # a second of speech, at the rate that such models are trained on
 _WHY_EAGER = "PyTorch's fused one gives rows that are masked all over another meaning"
 _SEQUENCE, _WRITTEN = "sequence", "decoder_sequence"  # free dimensions: words read, and words written so far
 _POSITIONS = re.compile(r"^(embed_positions|position_embeddings?|wpe|positions_embed)$")
@@ -142,6 +143,8 @@ def _specs(model: Any) -> Iterator[TensorSpec]:
     elif main == "input_features" and hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
         # Whisper's encoder halves its spectrum, and has a fixed number of places.
         yield TensorSpec("input_features", "float32", (BATCH, config.num_mel_bins, 2 * config.max_source_positions))
+    elif main == "input_values" and hasattr(config, "conv_kernel"):
+        yield TensorSpec("input_values", "float32", (BATCH, _SAMPLES))
     else:
         raise BadInput(
             f"the inputs of a {type(model).__name__} are not known here (its main one is {main})",

@@ -84,6 +84,7 @@ TENSORFLOW = {
     "compiled.h5": {},
     "tf1": {},
     "two_signatures": {"signature": "embed"},
+    "no_signatures": {"signature": "embed"},
     "written": {"factory": "tensorflow_sources:build"},
     "checkpoint": {"factory": "tensorflow_sources:build"},
 }
@@ -114,6 +115,21 @@ def test_files_of_tensorflow(of_tensorflow, tmp_path, name):
 def test_shapes_of_signatures(tmp_path, factory, inputs, form):
     done = bundle.export(factory, form, tmp_path / "out", inputs, **QUICK)
     assert done.report.passed
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_savedmodel_without_signatures_is_called_like_its_module(of_tensorflow, tmp_path):
+    done = bundle.export(of_tensorflow / "no_signatures", "savedmodel", tmp_path / "out", **QUICK)
+    assert done.report.passed
+    assert done.notes[0] == "the SavedModel has no signatures; its function '__call__' was taken"
+
+
+@pytest.mark.usefixtures("warm")
+def test_described_inputs_leave_the_outputs_their_names(tmp_path):
+    asked = ["ids:int32[batch,sequence]", "weight:float32[batch,1]"]
+    done = bundle.export("keras_sources:several", "savedmodel", tmp_path / "out", asked, **QUICK)
+    assert done.report.passed
+    assert done.manifest.signature.output_names == ("pooled", "logits")  # not in the order of model.outputs
 
 
 @pytest.mark.usefixtures("warm")
@@ -216,7 +232,7 @@ def test_what_is_refused(of_torch, tmp_path, name):
         ("two_signatures", {},
          "it has the signatures classify, embed; none is called serving_default\n  Choose one: --signature classify."),
         ("two_signatures", {"signature": "other"}, "'other' is none of its signatures (classify, embed)"),
-        ("no_signatures", {}, "the SavedModel has no signatures, so nothing in it can be called by name"),
+        ("no_signatures", {"signature": "other"}, "'other' is none of its functions (__call__, embed)"),
         ("written", {"factory": "tensorflow_sources:plain", "inputs": ["x:float32[batch,4]"]},
          "the checkpoint does not fit the model of tensorflow_sources:plain ("),
     ],

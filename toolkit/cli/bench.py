@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from toolkit.cli import options
-from toolkit.errors import EXIT_FAILED, BadInput
+from toolkit.errors import EXIT_FAILED
 
 _WIDE = 110
 _WIDE_ONLY = ("p90", "p99", "per second")
@@ -33,9 +33,10 @@ def command(targets: tuple[Path, ...], batches: tuple[int, ...], budget: str | N
     missing baseline is an error, never a pass.
     """
     from toolkit.bench import targets as measuring
+    from toolkit.verification import gate
     from toolkit.worker.pool import WorkerPool
 
-    limit = _budget(budget)
+    limit = gate.ratio_of(budget) if budget is not None else None
     limits = options.limits(given["threads"], given["timeout"], given["memory"])
     table = options.commands(given["pythons"], given["workers"])
     with options.progress() as stage, WorkerPool(limits=limits, commands=table) as pool:
@@ -49,18 +50,6 @@ def command(targets: tuple[Path, ...], batches: tuple[int, ...], budget: str | N
     for line in over:
         click.echo(line, err=True)
     return EXIT_FAILED if over else 0
-
-
-def _budget(text: str | None) -> float | None:
-    if text is None:
-        return None
-    name, _, value = text.partition("=")
-    try:
-        if name != "ratio" or float(value) <= 0:
-            raise ValueError
-        return float(value)
-    except ValueError:
-        raise BadInput(f"'{text}' is not a budget", where="--budget", hint="Write ratio=1.1.") from None
 
 
 def _show(rows: list[Any]) -> None:

@@ -24,6 +24,8 @@ from toolkit.errors import EXIT_FAILED, EXIT_MISSING, EXIT_PASSED
 @click.option("--rtol", type=float, help="A limit of your own; it can only make the verdict stricter.")
 @click.option("--max-ratio", type=float, help="A stricter limit on R, the error over the source's own noise.")
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
+@click.option("--budget", metavar="ratio=X", help="Fail what takes more than X times the source's time, for certain.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Fail what became slower than in this --json report.")
 @click.option("--locate/--no-locate", default=True, help="On a FAIL, find the operator where it starts, and why.")
 @click.option(
     "--search", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Look that long for a worse input."
@@ -74,6 +76,8 @@ def command(source: str, targets: tuple[Path, ...], **given: Any) -> int:
             rtol=given["rtol"],
             max_ratio=given["max_ratio"],
             latency=given["latency"],
+            budget=given["budget"],
+            baseline=given["baseline"],
             locate=given["locate"],
             worst=given["worst"],
             search=given["search"],

@@ -63,12 +63,18 @@ def named_outputs(outputs: Any, names: list[str]) -> dict[str, Any]:
 
 
 def keras_signature(model: Any) -> Signature:
-    """The signature of a functional or sequential Keras model, by the names of its input and output tensors."""
+    """The signature of a functional or sequential Keras model, by the names of its input and output tensors.
+
+    A dict of outputs brings names of its own, in its own order, which is not that of `model.outputs`.
+    """
     # A Sequential has no `output_names`; its one output bears the name of its last layer, as a functional model's does.
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
+    struct = getattr(model, "_outputs_struct", None)
+    named = struct if isinstance(struct, dict) and all(hasattr(each, "dtype") for each in struct.values()) else None
+    outputs = named.items() if named else zip(_distinct(names), model.outputs, strict=True)
     return Signature(
         tuple(spec_of(tensor.name, tensor) for tensor in model.inputs),
-        tuple(spec_of(name, tensor) for name, tensor in zip(_distinct(names), model.outputs, strict=True)),
+        tuple(spec_of(name, tensor) for name, tensor in outputs),
     )
 
 

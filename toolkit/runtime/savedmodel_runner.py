@@ -92,17 +92,17 @@ class SavedModelRunner(TensorFlowRunner):
                 where=str(self.path),
                 hint="The folder is incomplete or damaged; export or copy it again.",
             ) from error
-        self.function = self._model.signatures[self._signature_name(list(self._model.signatures))]
+        self.function = self._chosen(tf)
         extra = self.path / "assets.extra" / metadata.FILE
         declared = metadata.loads(extra.read_text("utf-8") if extra.is_file() else None)
         self.signature, self.contract = declared or (signature_of(self.function), Contract())
         return self
 
-    def _signature_name(self, names: list[str]) -> str:
-        """Which of the file's signatures is called."""
-        if SERVING not in names:
+    def _chosen(self, _tf: Any) -> Any:
+        """Which of the file's functions is called."""
+        if SERVING not in self._model.signatures:
             raise BadInput(f"the SavedModel has no signature '{SERVING}'", where=str(self.path))
-        return SERVING
+        return self._model.signatures[SERVING]
 
 
 def import_tensorflow(threads: int | None = None) -> Any:

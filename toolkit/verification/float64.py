@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,38 @@ def _behind_pipeline(runner: PreprocessedRunner, inner: Float64Model, dtype: typ
 
 
 def _of_torch(runner: TorchRunner) -> Float64Model:
+    how = f"the {runner.runtime} model in float64"
+    shared = _with_its_weights(runner.module)
+    streamed = _streamed(runner.signature, partial(_call_torch, runner, shared), shared, how)
+    if streamed is not None:
+        return streamed
     module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
+    return _widest(runner.signature, partial(_call_torch, runner, module), how)
 
-    def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return _call_torch(runner, module, inputs)
 
-    return _widest(runner.signature, call, f"the {runner.runtime} model in float64")
+def _with_its_weights(module: Any) -> Any:
+    """A copy of a module that shares its weights, with scalars of its own; a TorchScript module as it is."""
+    if "ScriptModule" in type(module).__name__:
+        return module
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return _scalars_as_float32(copy.deepcopy(module, shared))
+
+
+def _streamed(signature: Signature, call: Call, module: Any, how: str) -> Float64Model | None:
+    """A large module in float64 without a copy of its weights; None for a small one, or one that does not go so."""
+    from toolkit.verification.streamed import LARGE, Streamed, size_of
+
+    if size_of(module) < LARGE:
+        return None
+
+    def streamed(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        with Streamed(module):
+            return call(inputs)
+
+    try:
+        return _widest(signature, streamed, f"{how}, its weights widened one by one")
+    except (RuntimeError, TypeError, ValueError):  # a layer that compares its weights' dtype with its input's
+        return None
 
 
 def _widest(signature: Signature, call: Call, how: str) -> Float64Model:
@@ -153,23 +179,29 @@ def estimate_of(runner: Runner) -> Float64Model:
     calls = _moved_calls(runner)
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        runs = [moved(inputs) for moved in calls]
+        runs = [moved(inputs) for moved in calls()]
         return {name: _mean([run[name] for run in runs]) for name in runs[0]}
 
     how = f"the mean of {_ESTIMATES} float32 runs with every weight moved by up to 1 ULP (it has no float64 form)"
     return Float64Model(runner.signature, how, call, widen=False)
 
 
-def _moved_calls(runner: Runner) -> list[Call]:
+def _moved_calls(runner: Runner) -> Callable[[], Iterable[Call]]:
+    """What gives the model several times, with other weights each; a large one is made when its turn comes."""
     if isinstance(runner, TorchRunner):
-        modules = [_moved(runner.module, seed) for seed in range(_ESTIMATES)]
-        return [partial(_call_torch, runner, module) for module in modules]
+        from toolkit.verification.streamed import LARGE, size_of
+
+        if size_of(runner.module) < LARGE:
+            kept = [_moved(runner.module, seed) for seed in range(_ESTIMATES)]
+            return lambda: [partial(_call_torch, runner, module) for module in kept]
+        return lambda: (partial(_call_torch, runner, _moved(runner.module, seed)) for seed in range(_ESTIMATES))
     if isinstance(runner, TensorFlowRunner):
         from exporters.graph import tensorflow_graph
         from toolkit.verification import tensorflow_estimate
 
         frozen = tensorflow_graph.freeze(runner.function, runner.signature)
-        return tensorflow_estimate.callables_of(frozen, _ESTIMATES)
+        calls = tensorflow_estimate.callables_of(frozen, _ESTIMATES)
+        return lambda: calls
     raise Inconclusive(f"a {type(runner).__name__} has no weights that could be moved")
 
 
@@ -218,14 +250,16 @@ def of_onnx(path: Path, signature: Signature, pipeline: Pipeline | None = None) 
 
     from exporters import onnx_to_torch
 
-    module = onnx_to_torch.build(path).eval().double()
+    module = onnx_to_torch.build(path, share=True).eval()
     flat = Signature(signature.inputs, signature.outputs)
 
-    def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(module: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if pipeline is not None and pipeline.input is not None:
             inputs = {**inputs, pipeline.input: pictures.apply(pipeline, inputs[pipeline.input], np.float64)}
         tensors = [to_tensor(torch, inputs[name], "cpu") for name in signature.input_names]
         with torch.inference_mode():
             return fetch_outputs(flat, module(*tensors))
 
-    return _widest(signature, call, "the ONNX graph rebuilt in PyTorch in float64")
+    how = "the ONNX graph rebuilt in PyTorch in float64"
+    streamed = _streamed(signature, partial(run, module), module, how)
+    return streamed or _widest(signature, partial(run, module.double()), how)

@@ -47,6 +47,7 @@ class Side:
     float64: tuple[Caller, str] | None = None
     truth: str = ""  # how `float64` was made, in words
     truth_in_float64: bool = True
+    prints: list[Fingerprint] | None = None
     own_precision: str = "fp32"  # in which the model itself computes, between float32 inputs and outputs
 
     def run(self, batches: Sequence[Batch]) -> Outputs:
@@ -90,8 +91,11 @@ class Side:
         return found
 
     def fingerprints(self) -> list[Fingerprint]:
-        found = self.worker.call(f"{_TASKS}:fingerprints", {"handle": self.handle})
-        return [Fingerprint(**item) for item in found]
+        """Of all its float tensors; computed once."""
+        if self.prints is None:
+            found = self.worker.call(f"{_TASKS}:fingerprints", {"handle": self.handle})
+            self.prints = [Fingerprint(**item) for item in found]
+        return self.prints
 
     def weights(self, names: Sequence[str]) -> dict[str, Array]:
         fetched: dict[str, Array] = self.worker.call(f"{_TASKS}:weights", {"handle": self.handle, "names": list(names)})

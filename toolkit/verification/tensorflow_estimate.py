@@ -10,6 +10,7 @@ import numpy as np
 
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import Inconclusive
+from toolkit.verification.tensorflow_float64 import LARGE
 
 Array = np.ndarray[Any, Any]
 
@@ -26,12 +27,19 @@ def callables_of(frozen: FrozenGraph, count: int) -> list[Callable[[Mapping[str,
     element = wrapped.graph.get_tensor_by_name
     function = wrapped.prune([element(name) for name in fed], [element(name) for _, name in frozen.outputs])
 
-    def call(moved: list[Any], inputs: Mapping[str, Array]) -> dict[str, Array]:
-        results = function(*[tf.convert_to_tensor(inputs[name]) for name, _ in frozen.inputs], *moved)
+    def moved(seed: int) -> list[Any]:
+        return [tf.constant(_moved(array, seed)) for array in weights.values()]
+
+    # Large weights are moved when their turn comes: all copies together would be many times the model.
+    is_large = sum(array.nbytes for array in weights.values()) >= LARGE
+    kept = {} if is_large else {seed: moved(seed) for seed in range(count)}
+
+    def call(seed: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        given = [tf.convert_to_tensor(inputs[name]) for name, _ in frozen.inputs]
+        results = function(*given, *(kept.get(seed) or moved(seed)))
         return {name: result.numpy() for (name, _), result in zip(frozen.outputs, results, strict=True)}
 
-    moved = [[tf.constant(_moved(array, seed)) for array in weights.values()] for seed in range(count)]
-    return [partial(call, each) for each in moved]
+    return [partial(call, seed) for seed in range(count)]
 
 
 def _opened(tf: Any, frozen: FrozenGraph) -> tuple[Any, dict[str, Array]]:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from exporters.graph.tensorflow_graph import FrozenGraph
+from exporters.graph.tensorflow_weights import tensor_of
 from toolkit.errors import Inconclusive
 from toolkit.signature import Signature
-from toolkit.verification import tensorflow_kernels
+from toolkit.verification import tensorflow_kernels, tensorflow_streamed
 
 Array = np.ndarray[Any, Any]
 
+LARGE = 1_000_000_000  # bytes of weights; below that, a copy of them in float64 is cheaper than casts at every call
 _COUNTER = itertools.count(1)
 
 
@@ -26,8 +28,12 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
     import tensorflow as tf
 
     graph_def = rewritten(frozen.graph_def)
+    is_large = sum(array.nbytes for array in frozen.weights.values()) >= LARGE
+    if is_large:
+        tensorflow_streamed.widen_late(graph_def, frozen.weights)
+    ending = tensorflow_streamed.FLOAT32 if is_large else ""
     fetched = [tensor for _, tensor in frozen.outputs]
-    fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}:0" for name in frozen.weights)]
+    fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}{ending}:0" for name in frozen.weights)]
     try:
         wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
         function = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in fed],
@@ -35,7 +41,8 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
     except (ValueError, TypeError) as error:
         raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({_first_line(error)})") from error
 
-    weights = [tf.constant(array, tf.float64) for array in frozen.weights.values()]
+    arrays = frozen.weights.values()
+    weights = [tensor_of(each) if is_large else tf.constant(each, tf.float64) for each in arrays]
 
     def call(inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:

@@ -16,7 +16,7 @@ from toolkit import formats, manifest
 from toolkit.errors import BadInput
 from toolkit.pipeline import Pipeline
 from toolkit.runtime import devices as device_names
-from toolkit.verification import environment, rows, worst_input
+from toolkit.verification import environment, gate, rows, worst_input
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.report import Report
 from toolkit.verification.sides import open_source
@@ -45,6 +45,8 @@ def verify(
     rtol: float | None = None,
     max_ratio: float | None = None,
     latency: bool = True,
+    budget: str | None = None,
+    baseline: str | Path | None = None,
     locate: bool = True,
     worst: str | Path | None = None,
     search: float = 0.0,
@@ -74,6 +76,9 @@ def verify(
         rtol: largest relative difference allowed; of `atol` and `rtol` one must hold.
         max_ratio: largest R allowed, where it is stricter than the verdict's own.
         latency: whether to time the files against the source.
+        budget: "ratio=1.1": a file that takes more than 1.1 times the source's time, for certain, fails.
+        baseline: the JSON report of an earlier run: a file that has become slower than there by more than the budget
+            (1.1 where none is given) fails; one that is not in it fails too.
         locate: whether to look, on a FAIL, for the operator where the files part from the source, and why.
         search: seconds to look, for each file that passes, for an input on which it differs after all.
         precision: "fp16", "bf16" or "int8" for files in fewer bits: they are judged by what those must cost.
@@ -92,6 +97,9 @@ def verify(
         device_names.parse(device)
     if not search >= 0:
         raise BadInput(f"{search:g} is no number of seconds", where="search", hint="Give 0 for no search.")
+    allowed = gate.budget(budget, baseline)
+    if allowed is not None and not latency:
+        raise BadInput("nothing is timed", where="--budget", hint="Leave out --no-latency.")
     thresholds = Thresholds(atol=atol, rtol=rtol, max_ratio=max_ratio)
     kinds.check(precision)
     require_no_search(precision, search)
@@ -128,6 +136,8 @@ def verify(
             subject = _live_subject(pool, resolved, model, data, settings)
         report = compare_files(pool, subject, files, settings)
         cpu = pool.seconds["cpu"]
+    if allowed is not None:
+        report = gate.applied(report, allowed)
     if worst is not None and not report.passed:
         report = replace(
             report, worst_inputs=worst_input.save(Path(worst), subject.signature, subject.answers_for, report)
