@@ -234,7 +234,7 @@ class Builder:
         operands = self._inputs(node, row)
         opset = self.model.opset_imports.get("", 0)
         given = plain.Call(node, self.graph, operands, keywords, self.sizes, opset)
-        known: fx.Node | None = plain.call(given) if row.outputs == 1 else None
+        known: fx.Node | None = plain.call(given) if row.outputs == 1 or node.op_type in plain.SEVERAL else None
         if known is not None:
             return known
         result = self.graph.call_function(row.function, operands, keywords)

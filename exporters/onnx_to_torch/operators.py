@@ -3,6 +3,7 @@
 from exporters.onnx_to_torch import (
     activation,
     arithmetic,
+    attention,
     constant,
     control_flow,
     convolution,
@@ -43,6 +44,7 @@ __all__ = [
     "TORCH",
     "activation",
     "arithmetic",
+    "attention",
     "constant",
     "control_flow",
     "convolution",

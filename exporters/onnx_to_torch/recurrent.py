@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from exporters.onnx_to_torch import kernels
 from exporters.onnx_to_torch.indexing import reverse_sequence
 from exporters.onnx_to_torch.table import TORCH
 
@@ -75,15 +76,10 @@ def _backwards(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.flip([0]) if lengths is None else reverse_sequence(x, lengths, 1, 0)
 
 
-def _in_order(x: Tensor, direction: str) -> Tensor:
-    """The steps in the order in which torch's kernels, which know no other one, shall take them."""
-    return x.flip([0]) if direction == "reverse" else x
-
-
 def _states(state: Tensor | None, x: Tensor, directions: int, hidden: int) -> Tensor:
     """The first state (directions, batch, hidden): zeros where none is given."""
     if state is None:
-        return torch.zeros([directions, x.shape[1], hidden], dtype=x.dtype, device=x.device)
+        return kernels.first_state(x, directions, hidden)
     return state
 
 
@@ -202,30 +198,6 @@ def _rnn_direction(
     return _stacked(outputs, h), h
 
 
-def _reordered(weight: Tensor, order: list[int]) -> Tensor:
-    """Gate blocks in torch's order."""
-    blocks = weight.chunk(len(order), 0)
-    return torch.cat([blocks[i] for i in order], 0)
-
-
-def _torch_weights(w: Tensor, r: Tensor, b: Tensor | None, order: list[int]) -> list[Tensor]:
-    """What torch's kernels take: per direction the input's and the recurrent weights, and both biases."""
-    found: list[Tensor] = []
-    for d in range(w.shape[0]):
-        found.append(_reordered(w[d], order))
-        found.append(_reordered(r[d], order))
-        if b is not None:
-            half = b.shape[1] // 2
-            found.append(_reordered(b[d, :half], order))
-            found.append(_reordered(b[d, half:], order))
-    return found
-
-
-def _by_direction(y: Tensor, directions: int) -> Tensor:
-    """From torch's (steps, batch, directions * hidden) to ONNX's (steps, directions, batch, hidden)."""
-    return y.reshape([y.shape[0], y.shape[1], directions, -1]).permute([0, 2, 1, 3])
-
-
 @TORCH.op("LSTM", since=7, outputs=3)
 def lstm(
     X: Tensor,
@@ -255,21 +227,8 @@ def lstm(
         c = None if initial_c is None else initial_c.transpose(0, 1)
     h0, c0 = _states(h, x, directions, size), _states(c, x, directions, size)
     plain = names == ["sigmoid", "tanh", "tanh"] * directions and clip is None and input_forget == 0
-    # torch's own kernels want a step at least
-    if plain and P is None and sequence_lens is None and x.shape[0] > 0:
-        weights = _torch_weights(W, R, B, [0, 2, 3, 1])
-        y, hn, cn = torch.lstm(
-            _in_order(x, direction),
-            [h0.contiguous(), c0.contiguous()],
-            weights,
-            B is not None,
-            1,
-            0.0,
-            False,
-            directions == 2,
-            False,
-        )
-        y = _by_direction(_in_order(y, direction), directions)
+    if plain and P is None and sequence_lens is None:
+        y, hn, cn = kernels.lstm(x, W, R, B, h0, c0, direction)
     else:
         alpha = _coefficients(names, activation_alpha, True)
         beta = _coefficients(names, activation_beta, False)
@@ -330,11 +289,8 @@ def gru(
         h = None if initial_h is None else initial_h.transpose(0, 1)
     h0 = _states(h, x, directions, size)
     plain = names == ["sigmoid", "tanh"] * directions and clip is None and linear_before_reset == 1
-    if plain and sequence_lens is None and x.shape[0] > 0:
-        weights = _torch_weights(W, R, B, [1, 0, 2])
-        given = _in_order(x, direction)
-        y, hn = torch.gru(given, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False)
-        y = _by_direction(_in_order(y, direction), directions)
+    if plain and sequence_lens is None:
+        y, hn = kernels.gru(x, W, R, B, h0, direction)
     else:
         alpha = _coefficients(names, activation_alpha, True)
         beta = _coefficients(names, activation_beta, False)
@@ -392,17 +348,8 @@ def rnn(
         h = None if initial_h is None else initial_h.transpose(0, 1)
     h0 = _states(h, x, directions, size)
     rectified, plain = names == ["relu"] * directions, names == ["tanh"] * directions
-    if (plain or rectified) and clip is None and sequence_lens is None and x.shape[0] > 0:
-        weights, given = _torch_weights(W, R, B, [0]), _in_order(x, direction)
-        if rectified:
-            y, hn = torch.rnn_relu(
-                given, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False
-            )
-        else:
-            y, hn = torch.rnn_tanh(
-                given, h0.contiguous(), weights, B is not None, 1, 0.0, False, directions == 2, False
-            )
-        y = _by_direction(_in_order(y, direction), directions)
+    if (plain or rectified) and clip is None and sequence_lens is None:
+        y, hn = kernels.rnn(x, W, R, B, h0, direction, rectified)
     else:
         ys: list[Tensor] = []
         hs: list[Tensor] = []

@@ -24,7 +24,7 @@ KERAS_LACKS = {
     },
     "its bins depend on the values of its regions": {"MaxRoiPool"},
     "it is expanded by ONNX's own function body": {
-        "CausalConvWithState", "DynamicQuantizeLinear", "MeanVarianceNormalization",
+        "Attention", "CausalConvWithState", "DynamicQuantizeLinear", "MeanVarianceNormalization",
     },
 }  # fmt: skip
 # The other way round: operators that the PyTorch importer expands by ONNX's own function body.

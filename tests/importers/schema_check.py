@@ -37,7 +37,7 @@ OURS = {
 }
 LEGACY = {"consumed_inputs"}
 EARLY = {"LayerNormalization", "SimplifiedLayerNormalization"}
-DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype", "output_datatype"}
+DTYPE_ATTRIBUTES = {"to", "dtype", "output_dtype", "output_datatype", "softmax_precision"}
 # Defaults that the schemas state in words only, or that stand in a neighbouring version.
 IN_WORDS = {
     ("Constant", "value"): "required up to opset 11, one of many since",

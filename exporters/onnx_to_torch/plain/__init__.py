@@ -11,13 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from exporters.graph.operator_table import FUSED
-from exporters.onnx_to_torch.plain import elements, layers, moves, resizing
+from exporters.onnx_to_torch.plain import elements, layers, moves, recurrent, resizing
 from exporters.onnx_to_torch.plain.call import Call, Rule
 
-__all__ = ["Call", "call"]
+__all__ = ["SEVERAL", "Call", "call"]
+
+SEVERAL = frozenset(recurrent.RULES)  # operators whose plain call gives a tuple, of as many results as their own
 
 _OLDEST = 7  # the first opset whose operators these rules know
-RULES: dict[str, Rule] = elements.RULES | layers.RULES | moves.RULES | resizing.RULES
+RULES: dict[str, Rule] = elements.RULES | layers.RULES | moves.RULES | recurrent.RULES | resizing.RULES
 
 
 def call(given: Call) -> Any:
