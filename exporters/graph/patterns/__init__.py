@@ -26,6 +26,7 @@ from exporters.graph.patterns import (
     instance_normalization,
     layer_normalization,
     linear,
+    masks,
     matrix_product,
     mish,
     places,
@@ -88,6 +89,8 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
     for graph in (model.graph, *model.graph.subgraphs()):
         _remove_idle(graph)
         heads.ask_before_repeats(graph)
+        if not for_file:
+            masks.ask_before_scores(graph)
         while found := _once(model, graph, rules):  # what was recognised may be a part of the next form
             counts += found
             if any(PATTERNS[name].opens for name in found):
