@@ -35,7 +35,7 @@ PYTHON_VALUES |= {kind | None: convert for kind, convert in PYTHON_VALUES.items(
 SHAPE = list[Length]
 SHAPES = (SHAPE, SHAPE | None)
 # Spelled-out operators that Keras has as one: all but those that it would spell out again.
-RECOGNISED = frozenset(patterns.PATTERNS) - {"Places", "RotateHalves", "ScaledDotProductAttention"}
+RECOGNISED = frozenset(patterns.PATTERNS) - {"Places", "RotateHalves", "RotatePairs", "ScaledDotProductAttention"}
 NAMELESS_AXES = frozenset({"Slice", "Pad"})  # without `axes` they mean the first ones, or all
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 

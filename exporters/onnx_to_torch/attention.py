@@ -125,7 +125,8 @@ def _attention(
     if query.shape[1] > key.shape[1]:
         shared = query.shape[1] // key.shape[1]
         keys, values = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
-    if mode < 0 and softcap <= 0.0 and precision is None and query.dtype in (torch.float32, torch.float64):
+    wide = query.dtype == torch.float32 or query.dtype == torch.float64  # noqa: PLR1714 - TorchScript's exporter
+    if mode < 0 and softcap <= 0.0 and precision is None and wide:
         y, scores = nnf.scaled_dot_product_attention(query, keys, values, bias, scale=scale), query
     else:
         y, scores = _attend(query, keys, values, bias, scale, softcap, precision, mode)

@@ -138,6 +138,13 @@ def rotate_halves(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.addcmul(x * cosine, turned, sine)
 
 
+@TORCH.op("RotatePairs", since=1, domain=FUSED)
+def rotate_pairs(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary embedding: each element and its neighbour, turned by their angle."""
+    turned = torch.stack([-x[..., 1::2], x[..., 0::2]], -1).flatten(-2)
+    return torch.addcmul(x * cosine, turned, sine)
+
+
 @TORCH.op("Places", since=1, domain=FUSED)
 def places(x: Tensor, axis: int = 0) -> Tensor:
     """0, 1, 2 and so on, as many as `x` is long along the axis."""

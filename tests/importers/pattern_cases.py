@@ -93,6 +93,13 @@ HALVES = (
     "o = Constant <value = int64[1] {{0}}> () h = Constant <value = int64[1] {{{half}}}> () last = Constant <value = int64[1] {{-1}}> () "
     "far = Constant <value = int64[1] {{9223372036854775807}}> () f = Slice (x, o, h, last) l = Slice (x, h, far, last) "
 )
+PAIRS = (  # e and d are the even and the odd ones, n and m their negatives
+    "o = Constant <value = int64[1] {{0}}> () h = Constant <value = int64[1] {{1}}> () last = Constant <value = int64[1] {{-1}}> () "
+    "far = Constant <value = int64[1] {{9223372036854775807}}> () t = Constant <value = int64[1] {{{step}}}> () "
+    "e = Slice (x, o, far, last, t) d = Slice (x, h, far, last, t) n = Neg (d) m = Neg (e) "
+    "p = Unsqueeze ({second}, last) q = Unsqueeze ({first}, last) j = Concat <axis = -1> (p, q) w = Shape (x) r = Reshape (j, w) "
+    "a = Mul (x, c) b = Mul (r, s) y = Add (a, b)"
+)
 TURNED: dict[str, Any] = {"inputs": "x[B,2,5,8]; c[B,1,5,8]; s[B,1,5,8]", "output": "y[B,2,5,8]"}
 COUNTED = "z = Constant <value_int = 0> () o = Constant <value_int = 1> () sh = Shape (x) "
 SHAPED = "sr = Constant <value = int64[3] {0, 3, -1}> () "
@@ -109,6 +116,7 @@ FORMS: dict[str, Case] = {
     "rotary embedding, split": Case(
         "f, l = Split <axis = 3> (x) n = Neg (l) r = Concat <axis = 3> (n, f) a = Mul (s, r) b = Mul (c, x) y = Add (a, b)", **TURNED,
         found=named("RotateHalves")),
+    "rotary embedding, pairs": Case(PAIRS.format(second="n", first="e", step=2), **TURNED, found=named("RotatePairs")),
     "group norm, channels last": Case(
         PARTED.format(parts="3, 2", axes="1, 2, 4") + "u = Mul (n, g) w = Add (u, b) y = Reshape (w, back)", **LAST,
         found=named("ChannelsLastGroups", "GroupNormalization")),
@@ -338,6 +346,9 @@ NEAR_MISSES: dict[str, Case] = {
     "rotary embedding, one sine for all": Case(
         HALVES.format(half=4) + "n = Neg (l) r = Concat <axis = -1> (n, f) a = Mul (x, c) b = Mul (r, s) y = Add (a, b)",
         "x[B,2,5,8]; c[B,1,5,8]; s[B,1,5,1]", "y[B,2,5,8]"),
+    "rotary embedding, first of a pair negated": Case(PAIRS.format(second="m", first="d", step=2), **TURNED),
+    "rotary embedding, pairs exchanged": Case(PAIRS.format(second="e", first="n", step=2), **TURNED),
+    "rotary embedding, pairs twice the same": Case(PAIRS.format(second="n", first="d", step=2), **TURNED),
     "places, from one on": Case(COUNTED + "n = Gather (sh, z) y = Range (o, n, o)", output="int64 y[N]"),
     "places, of a sum": Case(COUNTED + "n = Gather (sh, z) m = Add (n, o) y = Range (z, m, o)", output="int64 y[N]"),
     "places, every other": Case(

@@ -1,13 +1,15 @@
-"""Rotary embedding whose pairs lie half a tensor apart."""
+"""Rotary embedding: pairs of elements turned by angles, half a tensor apart or side by side."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.registry import Step, keeps_rank, pattern
-from exporters.graph.values import bare, integer, ints, is_float, producer, rank
+from exporters.graph.values import bare, integer, ints, is_float, producer, rank, same_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
 
 
@@ -15,14 +17,27 @@ if TYPE_CHECKING:
 def rotate_halves(node: ir.Node) -> Step | None:
     """`x * cosine + Concat(-x[.., half:], x[.., :half]) * sine`, as transformers has it, over the last axis.
 
-    Halves by Slice or by Split. Not the form whose pairs lie side by side, and not where the sine has another size
-    than x along the last axis.
+    Halves by Slice or by Split. Not where the sine has another size than x along the last axis.
     """
+    return _turned(node, "RotateHalves", _is_turned)
+
+
+@pattern("RotatePairs", roots=("Add",), since=None)
+def rotate_pairs(node: ir.Node) -> Step | None:
+    """`x * cosine + Reshape(Concat(Unsqueeze(-x[.., 1::2]), Unsqueeze(x[.., ::2]))) * sine`, as GPT-J has it.
+
+    Both parts get an axis at the end, along which they are joined, so that the pairs lie side by side again. Not where
+    the second of a pair is not the one that is negated.
+    """
+    return _turned(node, "RotatePairs", _is_turned_by_pairs)
+
+
+def _turned(node: ir.Node, name: str, turns: Callable[[ir.Value, ir.Value], bool]) -> Step | None:
     for one, other in (node.inputs, node.inputs[::-1]):
         for x, cosine in _factors(one):
             for turned, sine in _factors(other):
-                if _is_turned(turned, x) and keeps_rank(node, x) and _fits(x, cosine, sine):
-                    return Step("RotateHalves", (x, cosine, sine), fused=True)
+                if turns(turned, x) and keeps_rank(node, x) and _fits(x, cosine, sine):
+                    return Step(name, (x, cosine, sine), fused=True)
     return None
 
 
@@ -49,6 +64,39 @@ def _is_turned(value: ir.Value, x: ir.Value) -> bool:
         0,
         size // 2,
     )
+
+
+def _is_turned_by_pairs(value: ir.Value, x: ir.Value) -> bool:
+    flat, count = producer(value, "Reshape"), rank(x)
+    joined = producer(flat.inputs[0], "Concat") if flat is not None else None
+    if joined is None or len(joined.inputs) != 2 or not count or value.shape is None or x.shape is None:
+        return False
+    size, axis = x.shape[-1], integer(joined, "axis", 0)
+    if not isinstance(size, int) or size % 2 or not same_shape(value.shape, x.shape) or axis not in {-1, count}:
+        return False
+    second, first = (_before_new_axis(part, count) for part in joined.inputs)
+    negative = producer(second, "Neg")
+    return negative is not None and _every_other(negative.inputs[0], x) == 1 and _every_other(first, x) == 0
+
+
+def _before_new_axis(value: ir.Value | None, count: int) -> ir.Value | None:
+    """What got one more axis at its end."""
+    node = producer(value, "Unsqueeze")
+    return node.inputs[0] if node is not None and ints(node, "axes", 1) in ([-1], [count]) else None
+
+
+def _every_other(value: ir.Value | None, x: ir.Value) -> int | None:
+    """At which element of the last axis of `x` the Slice begins that takes every second one, to the end."""
+    node, count = producer(value, "Slice"), rank(x)
+    if node is None or node.inputs[0] is None or bare(node.inputs[0]) is not x or not count or x.shape is None:
+        return None
+    bounds = [ints(node, name, place) for place, name in enumerate(("starts", "ends", "axes", "steps"), start=1)]
+    if any(bound is None or len(bound) != 1 for bound in bounds):
+        return None
+    start, end, axis, step = (bound[0] for bound in bounds if bound)
+    size = x.shape[-1]
+    whole = isinstance(size, int) and end >= size and start in {0, 1}
+    return start if whole and step == 2 and axis % count == count - 1 else None
 
 
 def _part(value: ir.Value | None, x: ir.Value, size: int) -> tuple[int, int] | None:
