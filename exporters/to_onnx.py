@@ -203,8 +203,10 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     from exporters.graph import identities, pad_guard
 
     identities.remove(graph)
+    names = _names_before_moving(graph)
     graph = _moved(graph)
     graph = common.RemoveUnusedNodesPass()(graph).model
+    _name_moved(graph, names)
     graph = _raised(graph, options.opset)
     written = graph.opset_imports.get("", options.opset)
     if options.exact_opset and written != options.opset:
@@ -265,6 +267,7 @@ def _forget_unused_domains(graph: Any) -> None:
         del graph.opset_imports[domain]
 
 
+_SHARING = frozenset({"Concat", "Gather", "Slice", "Split"})  # of `_MOVING`: what comes out is not the whole weight
 # Operators that only move elements about: done now, on weights, they change no bit and save every call the work.
 _MOVING = frozenset({"Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
                      "Transpose", "Unsqueeze"})  # fmt: skip
@@ -282,6 +285,26 @@ def _moved(graph: Any) -> Any:
         should_fold=_may_fold,
     )
     return graph
+
+
+def _names_before_moving(graph: Any) -> dict[str, str]:
+    """The names of weights whose elements an operator moves, by the names of what comes out."""
+    names: dict[str, str] = {}
+    for node in graph.graph:
+        given = node.inputs[0] if node.inputs else None
+        if node.op_type not in _MOVING or node.op_type in _SHARING or given is None:
+            continue
+        if given.is_initializer() or given.name in names:
+            names[node.outputs[0].name] = names.get(given.name, given.name)
+    return names
+
+
+def _name_moved(graph: Any, names: dict[str, str]) -> None:
+    """Give weights that were moved for good the name that they had before: PyTorch's exporter names them "val_7"."""
+    weights = graph.graph.initializers
+    for name, before in names.items():
+        if name in weights and before not in weights:
+            weights[name].name = before
 
 
 def _may_fold(node: Any) -> bool | None:

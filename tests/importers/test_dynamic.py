@@ -8,12 +8,9 @@ import pytest
 
 from tests.importers.suites import script
 
-SHORT_MASK = "grown keys leave the mask too short: the reference fills it up, ONNX's function body does not"
 SENSELESS = "a size grew that the operator fixes: boxes of four numbers, two numbers of a region per axis"
 # Cases that differ at some size -> why, and it is not the importer's fault.
 EXCUSED = {
-    "test_attention_4d_diff_heads_with_past_and_present_mask3d": SHORT_MASK,
-    "test_attention_4d_with_past_and_present_qk_matmul_bias": SHORT_MASK,
     "test_image_decoder_decode_webp_rgb": "ImageDecoder does not open this format",
     "test_nonmaxsuppression_center_point_box_format": SENSELESS,
     "test_resize_tf_crop_and_resize": SENSELESS,

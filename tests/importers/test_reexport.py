@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import parser
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from torch import fx
 
 from exporters import onnx_to_torch, to_onnx, to_torchscript
@@ -208,3 +209,19 @@ def test_a_branch_may_give_back_what_was_computed_outside() -> None:
         np.testing.assert_array_equal(onnx.reference.ReferenceEvaluator(cleaned).run(None, given)[0], wanted)
         found = onnx_to_torch.build(model)(torch.tensor(branch), torch.from_numpy(x))
         np.testing.assert_array_equal(found.numpy(), wanted)
+
+
+def test_a_weight_that_is_moved_for_good_keeps_its_name() -> None:
+    """PyTorch's exporter transposes the weights of linear layers and calls the results val_1, val_2 and so on."""
+    source, moved = (ir.Value(name=name) for name in ("layer.weight", "val_1"))
+    source.const_value = ir.tensor(np.arange(6, dtype=np.float32).reshape(2, 3), name=source.name)
+    source.shape, source.dtype = ir.Shape([2, 3]), ir.DataType.FLOAT
+    x = ir.Value(name="x", shape=ir.Shape(["batch", 3]), type=ir.TensorType(ir.DataType.FLOAT))
+    turned = ir.Node("", "Transpose", [source], [ir.AttrInt64s("perm", [1, 0])], outputs=[moved])
+    product = ir.node("MatMul", [x, moved])
+    graph = ir.Graph([x], product.outputs, nodes=[turned, product], initializers=[source], opset_imports={"": 18})
+    model = ir.Model(graph, ir_version=10)
+    names = to_onnx._names_before_moving(model)
+    to_onnx._name_moved(RemoveUnusedNodesPass()(to_onnx._moved(model)).model, names)
+    assert list(graph.initializers) == ["layer.weight"]
+    assert list(graph.initializers["layer.weight"].shape or ()) == [3, 2]
