@@ -309,10 +309,12 @@ class Builder:
         variadic = _variadic_position(node, self.model)
         head = given if variadic is None else (given + [None] * variadic)[:variadic]
         parameters = list(row.parameters.values())
-        arguments = [self._argument(value, p, node) for value, p in zip(head, parameters, strict=False)]
+        arguments = [
+            self._argument(value, p, node, i) for i, (value, p) in enumerate(zip(head, parameters, strict=False))
+        ]
         return arguments if variadic is None else [*arguments, given[variadic:]]
 
-    def _argument(self, value: Any, parameter: Any, node: ir.Node) -> Any:
+    def _argument(self, value: Any, parameter: Any, node: ir.Node, index: int) -> Any:
         kind = parameter.annotation
         if value is None:
             return None
@@ -328,7 +330,7 @@ class Builder:
                     hint=KERAS.advice,
                 )
             return PYTHON_VALUES[kind](value.array.reshape(-1).tolist())
-        open_to_all = isinstance(value, Constant) and value.shared == sharing.OPEN and sharing.takes_tensor(node)
+        open_to_all = isinstance(value, Constant) and value.shared == sharing.OPEN and sharing.takes_tensor(node, index)
         return tensor(value) if kind is KerasTensor or kind == KerasTensor | None or open_to_all else value
 
     def _attributes(self, node: ir.Node, row: Operator) -> dict[str, Any]:

@@ -5,7 +5,10 @@
 2. Products with one matrix and different biases: one Dense layer without a bias; the biases are added behind it.
 3. A table whose rows are looked up, and by whose transpose something is multiplied, as a language model's embedding is
    by its head: one ReversibleEmbedding layer.
-4. Everything else: the weight is a tensor of its own layer's, of which each reader takes what it needs.
+4. Other products and convolutions by one weight, and arithmetic with one: a tensor of its own layer's, of which each
+   reader takes what it needs.
+
+What else shares a weight in part, such as normalisations of one factor and several offsets, gets a layer each.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ _LAYERS = frozenset({
     *_PRODUCTS, "BatchNormalization", "Conv", "ConvTranspose", "GRU", "Gather", "GroupNormalization",
     "LSTM", "LayerNormalization", "RNN",
 })  # fmt: skip
-# Operators that take a weight as a tensor as well as they take one that a layer holds.
-_TAKES_TENSORS = frozenset({*_PRODUCTS, "Conv", "Gather"})
+# Operators that take a weight as a tensor nearly as well as they take one that a layer holds, and which input it is.
+# A bias is not worth it: where exporters store equal ones once, the layers get one each.
+_TAKES_TENSORS = {**dict.fromkeys(_PRODUCTS, 1), "Conv": 1, "Gather": 0}
 
 
 def tie(model: ir.Model) -> ir.Model:
@@ -118,10 +122,10 @@ def _is_lookup(use: Any) -> bool:
     return _is(node, "Gather") and use.idx == 0 and axis == 0 and node.inputs[1].const_value is None
 
 
-def takes_tensor(node: ir.Node) -> bool:
-    """Whether `node` can read a weight that is a tensor. One convolution for each group would not be worth it."""
+def takes_tensor(node: ir.Node, index: int) -> bool:
+    """Whether `node` can read this weight as a tensor. One convolution for each group would not be worth it."""
     groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
-    return node.op_type in _TAKES_TENSORS and groups == 1
+    return _TAKES_TENSORS.get(node.op_type) == index and groups == 1
 
 
 def moved(node: ir.Node, operands: list[Any], index: int) -> Any:

@@ -81,6 +81,13 @@ CASES = {
         p=weight(6),
         q=weight(6),
     ),
+    "one bias": graph(
+        [node("Gemm", ["x", "v", "b"], ["a"]), node("Gemm", ["a", "w", "b"], ["y"])],
+        [6],
+        v=weight(6, 6),
+        w=weight(6, 6),
+        b=weight(6),
+    ),
     "embedding and head": graph(
         [node("Gather", ["w", "x"], ["e"]), node("Transpose", ["w"], ["t"], perm=[1, 0]),
          node("MatMul", ["e", "t"], ["y"])],

@@ -9,7 +9,8 @@ import pytest
 from tests.importers.suites import script
 
 CASES = (
-    "one product twice", "other biases", "embedding and head", "embedding and head with a bias", "there and back",
+    "one product twice", "other biases", "one bias", "embedding and head",
+    "embedding and head with a bias", "there and back",
     "convolution at two sizes", "convolution dilated", "convolution in groups", "normalised twice", "recurrent twice",
     "added in two orders", "loop", "loop of many turns",
 )  # fmt: skip
@@ -33,6 +34,8 @@ def test_each_weight_is_there_once(rows: dict[str, Any], case: str) -> None:
         assert row["weights"] == [36, 36]
     elif case == "loop of many turns":  # too deep for one model: a model behind another, each with its own
         assert row["weights"] == [4, 4]
+    elif case == "one bias":  # a layer has its own
+        assert row["weights"] == [6, 6, 36, 36]
     elif case == "recurrent twice":  # a layer for each direction, the two biases of which are one
         assert row["weights"] == [12, 12, 36, 36, 72, 72]
     else:
