@@ -1,4 +1,4 @@
-"""Loops and branches that only a SavedModel holds: each through one, and refused where files of Keras are meant.
+"""Loops, branches and decoders that only a SavedModel holds: each through one, refused where files of Keras are meant.
 
 Prints one JSON object: case -> {"saved": 'ok' or what is wrong, "plain": the refusal, "weights": how many there are}.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -116,6 +117,20 @@ def branches() -> Iterator[tuple[str, Case]]:
     yield "the other branch", (made, {"x": -x}, [-x @ WEIGHT])
 
 
+def pictures() -> Iterator[tuple[str, Case]]:
+    """A bitmap of 2 rows and 3 columns, which is stored from the last row on, each row filled up to 12 bytes."""
+    colours = RANDOM.integers(0, 256, (2, 3, 3)).astype(np.uint8)
+    rows = b"".join(bytes(row[:, ::-1].reshape(-1)) + bytes(3) for row in colours[::-1])
+    header = struct.pack(
+        "<2sIHHIIiiHHIIiiII", b"BM", 54 + len(rows), 0, 0, 54, 40, 3, 2, 1, 24, 0, 24, 2835, 2835, 0, 0
+    )
+    decoder = node("ImageDecoder", ["x"], ["y"], pixel_format="BGR")
+    byte = TensorProto.UINT8
+    made = model([decoder], [info("x", byte, ["n"])], [info("y", byte, ["h", "w", "c"])])
+    made.opset_import[0].version = 20
+    yield "a picture", (made, {"x": np.frombuffer(header + rows, np.uint8)}, [colours[:, :, ::-1]])
+
+
 def row(made: Any, feeds: dict[str, Any], expected: list[Any]) -> dict[str, Any]:
     try:
         onnx_to_keras.build(made)
@@ -136,5 +151,5 @@ def row(made: Any, feeds: dict[str, Any], expected: list[Any]) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    made = [case for cases in (counted(), conditional(), scanned(), branches()) for case in cases]
+    made = [case for cases in (counted(), conditional(), scanned(), branches(), pictures()) for case in cases]
     print(json.dumps({name: row(*case) for name, case in made}))

@@ -22,6 +22,7 @@ REFUSALS = {
     "scan of free length": (
         WHERE.format("end") + "a Scan of a length known only when the model runs has no Keras form" + ADVICE
     ),
+    "a picture": WHERE.format("y") + "ImageDecoder has no Keras form" + ADVICE,
     "one branch": SHAPES + ADVICE,
     "the other branch": SHAPES + ADVICE,
 }
