@@ -40,6 +40,7 @@ KNOWN = {
     ("attention", "norm_without_affine"): ("LayerNormalization", "Scale is 1 everywhere", True),
     ("attention", "scale_dropped"): ("ScaledDotProductAttention", "scale 1 in the file, 0.5 in the source", True),
     ("detection", "one_weight_off"): ("Conv", "W differs in 1 of 224 entries", True),
+    ("detection", "epsilon_1_1e_5"): ("BatchNormalization", "epsilon 1.1e-05 in the file, 1e-05 in the source", True),
     ("detection", "leaky_slope"): ("LeakyRelu", "alpha 0.1001 in the file, 0.1 in the source", True),
     ("detection", "levels_exchanged"): ("Conv", "2 parts along axis 1 in the order 1, 0", False),
     ("detection", "grid_transposed"): ("Add", "B is the source's, reversed along axis 2", True),

@@ -64,11 +64,22 @@ def search(
     if far <= AGREES:
         words = f"in float64 both graphs compute the same (up to {far:.0e}): the runtime's arithmetic differs"
         return Divergence(words, same_graph=True)
-    first = _first(file, source, far)
-    if first is None:
+    told = _told(file, source, far)
+    if not told:
         return _without_place(file, source)
-    found, proved = _all(first, source, far, lambda mendings: mend.run(file_path, mendings, inputs), deadline)
-    place, cause = first
+
+    def mended(mendings: Sequence[mend.Mending]) -> Trace | None:
+        return mend.run(file_path, mendings, inputs)
+
+    found, proved = _all(told[0], source, far, mended, deadline)
+    # What only shows what came before it may be seen first, where a mistake begins below what was looked at.
+    suspects = [each for each in told[1:] if each[1].mends] if not told[0][1].mends else []
+    for suspect in suspects:
+        if proved or time.monotonic() > deadline:
+            break
+        again, proved = _all(suspect, source, far, mended, deadline)
+        found = again if proved else found
+    place, cause = found[0]
     return Divergence(
         cause.words,
         operator=place.node.op_type,
@@ -124,7 +135,7 @@ def _all(
         left = distance(better, source)
         if left <= max(AGREES, far * _MENDED):
             return found, True
-        following = _first(better, source, left)
+        following = next(iter(_told(better, source, left)), None)
         if following is None or following[0].node.outputs[0].name == place.node.outputs[0].name:
             break  # it stays wrong: the counterpart was none
         found.append(following)
@@ -135,13 +146,12 @@ def _all(
     return (found[:1] if guessed else found), False
 
 
-def _first(file: Trace, source: Trace, far: float) -> Found | None:
-    """The first place where the file parts from the source, at the tolerance that explains it best."""
+def _told(file: Trace, source: Trace, far: float) -> list[Found]:
+    """Where the file parts from the source, one place for each tolerance; that which explains it best comes first."""
     matches = match(file.arrays, source.arrays)
     found = [_at(file, source, matches, tolerance) for tolerance in TOLERANCES if tolerance < far]
     told = [each for each in found if each is not None]
-    sure = [each for each in told if each[1].words and not _only_moves(*each)]
-    return next(iter([*sure, *(each for each in told if each[1].words), *told]), None)
+    return sorted(told, key=lambda each: (not each[1].words, _only_moves(*each)))
 
 
 def _only_moves(place: Place, cause: Cause) -> bool:
