@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision large fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch peers-tf cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision keras-applications large fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch peers-tf cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -61,6 +61,9 @@ transformers: .venv-native/.ready  ## Hugging Face architectures to every format
 
 torchvision: .venv-native/.ready  ## one model of each of torchvision's families to every format -> docs/torchvision.md
 	.venv-native/bin/python benchmarks/torchvision_families.py
+
+keras-applications: $(READY)  ## keras.applications to every format -> docs/keras-applications.md
+	$(BIN)/python benchmarks/keras_families.py
 
 large: $(READY)  ## a model of 3.2 GB to every format: memory and seconds by stage -> docs/large.md
 	$(BIN)/python benchmarks/large.py
