@@ -91,10 +91,15 @@ def page(table: Table, data: Mapping[str, Any]) -> str:
         "the error in units of the source's own rounding error ([how](verdict.md)); `=` means bit for bit. A number in",
         "brackets leads to the reason, in a user's words.",
         "",
-        f"Of {len(rows)} {table.noun} PASS: {shares}. {versions}.",
+        f"Of {len(rows)} {table.noun} PASS: {shares}.{_missing(table, rows)} {versions}.",
     ]
     for family, titles in table.families.items():
         found = {title: rows[key] for key, title in titles.items() if key in rows}
         if found:
             lines += ["", f"## {family[:1].upper()}{family[1:]}", "", *matrix.table(found)]
     return "\n".join(lines) + "\n"
+
+
+def _missing(table: Table, rows: Mapping[str, Any]) -> str:
+    left = [key.partition("?")[0] for key in table.keys if key not in rows]
+    return f" Not run yet: {', '.join(left)}." if left else ""

@@ -235,13 +235,14 @@ def told(cell: dict[str, Any]) -> str:
 
 
 def write(rows: dict[str, Any]) -> None:
-    packages = {}
+    # Rows of packages that are not installed here stay, and so do the versions that they were made with.
+    packages = json.loads(RESULTS.read_text("utf-8"))["environment"] if RESULTS.exists() else {}
     for package in ("torch", "keras", "tensorflow", "onnx", "onnxruntime-gpu", "tf_keras", "transformers", "timm"):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
-    data = {"environment": {"python": platform.python_version(), **packages}, "inputs": COUNT, "rows": rows}
+    data = {"environment": {**packages, "python": platform.python_version()}, "inputs": COUNT, "rows": rows}
     RESULTS.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(data), encoding="utf-8")
 
