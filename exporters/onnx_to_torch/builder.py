@@ -281,7 +281,7 @@ class Builder:
             return None if value is None else self._value(value)
         at_run_time, from_constant = PYTHON_VALUES[annotation]
         if value.is_initializer() and value.const_value is not None:
-            found = from_constant(value.const_value.numpy().reshape(-1).tolist())
+            found = _as_meant(from_constant(value.const_value.numpy().reshape(-1).tolist()))
             return [self._number(item) for item in found] if isinstance(found, list) else self._number(found)
         if annotation in _COUNTS and (sizes := self.sizes.integers(value)) is not None:
             return sizes if annotation in _LISTS else sizes[0]
@@ -356,12 +356,12 @@ def _is_input(node: fx.Node) -> bool:
 
 
 def _as_meant(value: Any) -> Any:
-    """A float32 attribute as the shortest decimal that it stands for: 1e-05, where double shows 9.99999974737875e-06.
+    """A float32 number as the shortest decimal that it stands for: 1e-05, where double shows 9.99999974737875e-06.
 
     In float32 that is the same number; a module in float64 comes closer to the source that it was exported from.
     """
-    if isinstance(value, tuple):
-        return tuple(_as_meant(item) for item in value)
+    if isinstance(value, tuple | list):
+        return type(value)(_as_meant(item) for item in value)
     if not isinstance(value, float) or not math.isfinite(value) or float(np.float32(value)) != value:
         return value
     return float(str(np.float32(value)))

@@ -15,7 +15,7 @@ def _mirrored(index: Tensor, size: int) -> Tensor:
     return torch.where(folded >= size, period - folded, folded)
 
 
-def _padded_by_index(data: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
+def padded_by_index(data: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     size = data.shape[axis]
     index = torch.arange(-before, size + after, device=data.device)
     if mode == "reflect":
@@ -49,7 +49,7 @@ def pad(
         return torch.constant_pad_nd(data, amounts, 0)
     for i, axis in enumerate(places):
         if pads[i] != 0 or pads[i + len(places)] != 0:
-            data = _padded_by_index(data, axis, pads[i], pads[i + len(places)], mode)
+            data = padded_by_index(data, axis, pads[i], pads[i + len(places)], mode)
     return data
 
 

@@ -110,12 +110,17 @@ def nearest_along(
 ) -> Tensor:
     """`x` with the nearest elements along one axis, to a length or by a scale."""
     size = x.shape[axis]
-    if length is not None:
-        wanted, factor, count = 1.0 * length, 1.0 * length / size, length
+    if length is not None and (transformation == "half_pixel" or transformation == "asymmetric"):  # noqa: PLR1714 - TorchScript
+        # multiplied before it is divided, so that what lies on the border of two elements does so here
+        middle = 0.5 if transformation == "half_pixel" else 0.0
+        places = (torch.arange(length, dtype=torch.float64, device=x.device) + middle) * size / length - middle
+    elif length is not None:
+        wanted, factor = 1.0 * length, 1.0 * length / size
+        places = _coordinates(size, length, wanted, factor, transformation, 0.0, 1.0, x.device)
     else:
         assert scale is not None
-        wanted, factor, count = size * scale, scale, math.floor(size * scale)
-    places = _coordinates(size, count, wanted, factor, transformation, 0.0, 1.0, x.device)
+        wanted, count = size * scale, math.floor(size * scale)
+        places = _coordinates(size, count, wanted, scale, transformation, 0.0, 1.0, x.device)
     return x.index_select(axis, torch.clamp(_nearest(places, nearest_mode), 0, size - 1).to(torch.int64))
 
 

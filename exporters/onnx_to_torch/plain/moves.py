@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import torch
 import torch.nn.functional as nnf
 
 from exporters.graph.values import constant, same_size
-from exporters.onnx_to_torch.plain.call import Call, Rule
+from exporters.onnx_to_torch.padding import padded_by_index
+from exporters.onnx_to_torch.plain.call import FLOATS, Call, Rule
 from exporters.onnx_to_torch.shape import broadcast_size, from_front
 
 if TYPE_CHECKING:
@@ -97,9 +99,11 @@ def _squeeze(given: Call) -> Any:
     axes = _axes(given, given.rank())
     if not axes:
         return None
-    x = given.argument(0)
+    x, shape = given.argument(0), given.shape(0)
     for axis in reversed(axes):
-        x = given.make(torch.squeeze, x, axis)
+        # `squeeze` may leave a dimension in place, and so hides from PyTorch's exporter how many there are
+        one = shape is not None and axis < len(shape) and _is(shape[axis], 1)
+        x = given.make(torch.select, x, axis, 0) if one else given.make(torch.squeeze, x, axis)
     return x
 
 
@@ -181,12 +185,38 @@ def _transpose(given: Call) -> Any:
     return given.make(torch.permute, given.argument(0), list(perm))
 
 
+def _pad(given: Call) -> Any:
+    """One axis after the other where elements are repeated, all at once where a number is put around them."""
+    rank, pads, mode = given.rank(), given.argument(1), given.keyword("mode", "constant")
+    value, known = given.node.inputs[0], given.argument(3)
+    if given.opset < _PADS_AS_INPUT or rank is None or not isinstance(pads, list) or value is None:
+        return None
+    axes = list(range(rank)) if known is None else known
+    if not isinstance(axes, list) or not all(isinstance(axis, int) for axis in axes) or 2 * len(axes) != len(pads):
+        return None
+    around = {axis % rank: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)}
+    if mode != "constant":
+        x = given.argument(0)
+        for axis, (before, after) in around.items():
+            if not (_is(before, 0) and _is(after, 0)):
+                x = given.make(padded_by_index, x, axis, before, after, mode)
+        return x
+    number = 0.0 if given.argument(2) is None else given.number(2)
+    if number is None or not math.isfinite(number) or value.dtype not in FLOATS:
+        return None
+    amounts = [amount for axis in reversed(range(rank)) for amount in around.get(axis, (0, 0))]
+    return given.make(torch.constant_pad_nd, given.argument(0), amounts, number)
+
+
+_PADS_AS_INPUT = 11  # the first opset whose amounts are an input
+
 RULES: dict[str, Rule] = {
     "Concat": _concat,
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
     "GatherND": _gather_nd,
+    "Pad": _pad,
     "Reshape": _reshape,
     "Slice": _slice,
     "Squeeze": _squeeze,
