@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from exporters.onnx_to_torch.activation import softmax
 from exporters.onnx_to_torch.table import TORCH
 
 
@@ -82,7 +83,8 @@ def _attend(
     precision: torch.dtype | None, mode: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The result, and the scores as `mode` wants them, computed step by step as ONNX defines them."""
-    root = math.sqrt(1.0 / math.sqrt(query.shape[3]) if scale is None else scale)
+    factor = math.sqrt(1.0 / math.sqrt(query.shape[3]) if scale is None else scale)
+    root = torch.full([], factor, dtype=query.dtype, device=query.device)  # rounded before it multiplies
     scores = torch.matmul(query * root, (key * root).transpose(2, 3))
     shown = scores
     if softcap > 0.0:
@@ -93,7 +95,7 @@ def _attend(
         scores = scores + bias
     if mode == 2:
         shown = scores
-    weights = torch.softmax(scores if precision is None else scores.to(precision), -1)
+    weights = softmax(scores if precision is None else scores.to(precision), -1)
     if bias is not None:
         empty = (bias == -math.inf).all(-1, keepdim=True)
         weights = weights.masked_fill(empty, 0.0)
