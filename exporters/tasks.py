@@ -46,6 +46,7 @@ def open_source(
         "was_training": getattr(runner, "was_training", False),
         "notes": list(runner.notes),
         "ranges": ranges.of_runner(runner),
+        "given": dict(runner.given),
     }
 
 

@@ -69,9 +69,11 @@ def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
     """The exporter that is based on torch.export; weights stay as they are because its optimizer stays off."""
     import torch
 
+    from exporters.torch_to_onnx import spelled_out
+
     args, kwargs = _example(model)
     signature = model.signature
-    with _quiet():
+    with _quiet(), spelled_out():
         program = torch.onnx.export(
             model.module,
             _closed(args, kwargs),
@@ -120,7 +122,7 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
     args, kwargs = _example(model)
     signature, module = model.signature, module or model.module
     inputs, outputs = list(signature.input_names), list(signature.output_names)
-    if "ScriptModule" in type(module).__name__ and not flat.is_flat(signature):
+    if "ScriptModule" in type(module).__name__ and not flat.is_flat(module, signature):
         inputs, outputs = list(leaves(signature.input_structure)), list(leaves(signature.output_structure))
         module, kwargs, values = flat.flatten(module, signature), {}, _example_tensors(model)
         args = tuple(values[name] for name in inputs)
@@ -159,7 +161,7 @@ def _example_tensors(model: TorchRunner) -> dict[str, Any]:
         raise ExportFailed(
             "the file does not say what its inputs are", where="source", hint="Describe them with --input."
         )
-    values = examples.arrays(signature, examples.sizes(signature, 0))
+    values = examples.arrays(signature, examples.sizes(signature, 0), like=model.given)
     return {name: to_tensor(torch, array, "cpu") for name, array in values.items()}
 
 

@@ -52,7 +52,7 @@ def _trace(model: TorchRunner, path: Path, _: ExportOptions) -> None:
     import torch
 
     signature = model.signature
-    values = examples.arrays(signature, examples.sizes(signature, 0))
+    values = examples.arrays(signature, examples.sizes(signature, 0), like=model.given)
     args, kwargs = arguments(signature, {name: to_tensor(torch, value, model.ran_on) for name, value in values.items()})
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")

@@ -372,7 +372,7 @@ def widened(array: Any) -> Any:
     name = array.dtype.name
     if name.startswith(("int", "uint")) and name.strip("uint") in ("2", "4"):
         return array.astype("int8" if name.startswith("int") else "uint8")
-    return array.astype(np.float32) if name.startswith(("float4", "float6", "float8")) else array
+    return array.astype(np.float32) if name.startswith(("float4e", "float6e", "float8e")) else array
 
 
 def _turned(held: KerasTensor, own: Order, wanted: Order) -> KerasTensor:

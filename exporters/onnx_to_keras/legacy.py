@@ -11,7 +11,7 @@ from keras import KerasTensor, ops
 from exporters.onnx_to_keras import arithmetic, logic
 from exporters.onnx_to_keras.activation import hardmax
 from exporters.onnx_to_keras.normalization import batch_normalization_7
-from exporters.onnx_to_keras.operand import Operand, tensor
+from exporters.onnx_to_keras.operand import Length, Operand, Scope, tensor
 from exporters.onnx_to_keras.reduction import top_k
 from exporters.onnx_to_keras.table import KERAS
 
@@ -92,11 +92,13 @@ def hardmax_1(input: KerasTensor, axis: int = 1) -> KerasTensor:
 
 
 @KERAS.op("TopK", since=10, outputs=2)
-def top_k_10(X: KerasTensor, K: int, axis: int = -1) -> tuple[KerasTensor, KerasTensor]:
-    return top_k(X, K, axis)
+def top_k_10(
+    X: KerasTensor, K: list[Length], axis: int = -1, scope: Scope | None = None
+) -> tuple[KerasTensor, KerasTensor]:
+    return top_k(X, K, axis, scope=scope)
 
 
 @KERAS.op("TopK", since=1, outputs=2)
-def top_k_1(X: KerasTensor, k: int, axis: int = -1) -> tuple[KerasTensor, KerasTensor]:
+def top_k_1(X: KerasTensor, k: int, axis: int = -1, scope: Scope | None = None) -> tuple[KerasTensor, KerasTensor]:
     """ONNX TopK up to opset 9, whose number of elements is an attribute."""
-    return top_k(X, k, axis)
+    return top_k(X, [k], axis, scope=scope)

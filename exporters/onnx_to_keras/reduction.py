@@ -9,6 +9,7 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras import integers
+from exporters.onnx_to_keras.operand import Length, Scope, places, size_of
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
@@ -134,14 +135,27 @@ def cum_prod(x: KerasTensor, axis: int, exclusive: int = 0, reverse: int = 0) ->
 
 
 @KERAS.op("TopK", since=11, outputs=2)
-def top_k(X: KerasTensor, K: int, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[KerasTensor, KerasTensor]:
+def top_k(
+    X: KerasTensor,
+    K: list[Length],
+    axis: int = -1,
+    largest: int = 1,
+    sorted: int = 1,
+    scope: Scope | None = None,
+) -> tuple[KerasTensor, KerasTensor]:
     """ONNX TopK: of equal elements the one with the lower index comes first."""
+    assert scope is not None
     moved = ops.moveaxis(X, axis, -1)
-    if largest:
-        values, places = ops.top_k(moved, K)
+    # -x turns the order around, and for integers ~x, which has no smallest number without a counterpart
+    turn = ops.negative if "float" in X.dtype else ops.bitwise_not
+    wanted = K[0]
+    if not isinstance(wanted, int):
+        order = ops.argsort(turn(moved) if largest else moved)
+        order = order if wanted == size_of(moved, -1) else ops.take(order, places(wanted, scope), -1)
+        values = ops.take_along_axis(moved, order, -1)
+    elif largest:
+        values, order = ops.top_k(moved, wanted)
     else:
-        # -x turns the order around, and for integers ~x, which has no smallest number without a counterpart
-        turn = ops.negative if "float" in X.dtype else ops.bitwise_not
-        values, places = ops.top_k(turn(moved), K)
+        values, order = ops.top_k(turn(moved), wanted)
         values = turn(values)
-    return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(places, -1, axis), "int64")
+    return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(order, -1, axis), "int64")

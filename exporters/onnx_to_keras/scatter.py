@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import KerasTensor, ops
 
 from exporters.onnx_to_keras.arithmetic import plus
@@ -132,14 +130,16 @@ def scatter_nd(
     rows = ops.stack([ops.reshape(column, (-1,)) for column in columns], -1)
     kept = len(data.shape) - depth
     lead = len(updates.shape) - kept
-    values = ops.reshape(updates, (-1, *_sizes(data, updates, depth, lead)))
-    return ops.scatter_update(data, rows, values, REDUCTIONS[reduction])
+    return ops.scatter_update(data, rows, _slices(data, updates, depth, lead, scope), REDUCTIONS[reduction])
 
 
-def _sizes(data: KerasTensor, updates: KerasTensor, depth: int, lead: int) -> list[Any]:
-    """The sizes of a slice of `data`, from whichever tensor knows them."""
-    pairs = zip(data.shape[depth:], updates.shape[lead:], strict=True)
-    return [one if one is not None else other for one, other in pairs]
+def _slices(data: KerasTensor, updates: KerasTensor, depth: int, lead: int, scope: Scope) -> KerasTensor:
+    """`updates` with its first `lead` axes as one; a slice's sizes come from whichever tensor knows them."""
+    if lead == 1:
+        return updates
+    held = [size_of(updates, axis) for axis in range(len(updates.shape))]
+    kept = [one if one is not None else other for one, other in zip(data.shape[depth:], held[lead:], strict=True)]
+    return reshaped(updates, [-1, *kept], held, True, scope)
 
 
 @KERAS.op("TensorScatter", since=24)

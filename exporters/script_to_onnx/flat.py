@@ -8,8 +8,13 @@ from typing import Any
 from toolkit.signature import Signature, Structure, leaves
 
 
-def is_flat(signature: Signature) -> bool:
-    """Whether the tensors stand side by side already: positional inputs, and one output or a list of them."""
+def is_flat(module: Any, signature: Signature) -> bool:
+    """Whether the tensors stand side by side already: positional inputs, and one output or a list of them.
+
+    An argument that is left to its default would become an input too.
+    """
+    if len(module.forward.schema.arguments) - 1 != len(signature.inputs):
+        return False
     flat_inputs = isinstance(signature.input_structure, list) and all(
         isinstance(item, str) for item in signature.input_structure
     )

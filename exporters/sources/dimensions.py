@@ -25,7 +25,7 @@ def named(runner: Runner) -> Signature:
         return signature
     chosen = [examples.sizes(signature, step) for step in (0, 1)]
     try:
-        runs = [runner.run(examples.arrays(signature, sizes)) for sizes in chosen]
+        runs = [runner.run(examples.arrays(signature, sizes, like=runner.given)) for sizes in chosen]
     except Exception:  # noqa: BLE001 - whatever a framework raises of a size that the model does not take: no names then
         return signature
     return replace(signature, outputs=tuple(_spec(spec, known, chosen, runs) for spec in signature.outputs))

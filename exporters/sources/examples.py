@@ -9,6 +9,8 @@ import numpy as np
 
 from toolkit.signature import Signature, TensorSpec
 
+Array = np.ndarray[Any, Any]
+
 # Sizes for dynamic dimensions: two of each, all different, never 1 (which specialises), none likely as a real size.
 _FIRST, _SECOND = 2, 3
 _IMAGE = 32  # more for the sides of images, which networks halve several times
@@ -25,13 +27,18 @@ def sizes(signature: Signature, step: int) -> dict[str, int]:
     return chosen
 
 
-def arrays(signature: Signature, concrete: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """Arrays of the signature's inputs by name: standard normal floats, integers 0 and 1, booleans, words."""
+def arrays(
+    signature: Signature, concrete: Mapping[str, int], seed: int = 0, like: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    """Arrays of the signature's inputs by name: standard normal floats, integers 0 and 1, booleans, words.
+
+    Integers are drawn from the range of those in `like` where it has any: inputs that the model is known to take.
+    """
     generator = np.random.default_rng(seed)
-    return {spec.name: _array(spec, concrete, generator) for spec in signature.inputs}
+    return {spec.name: _array(spec, concrete, generator, (like or {}).get(spec.name)) for spec in signature.inputs}
 
 
-def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.Generator) -> np.ndarray[Any, Any]:
+def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.Generator, like: Array | None) -> Array:
     from toolkit.worker.wire import dtype_of
 
     shape = spec.with_sizes(concrete)
@@ -41,13 +48,14 @@ def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.G
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     dtype = dtype_of(spec.dtype)
     if spec.dtype.startswith(("int", "uint")):
-        return np.asarray(generator.integers(0, 256 if spec.is_pictures else 2, shape)).astype(dtype)
+        low, high = (0, 255 if spec.is_pictures else 1) if like is None or not like.size else (like.min(), like.max())
+        return np.asarray(generator.integers(low, int(high) + 1, shape)).astype(dtype)
     return np.asarray(generator.standard_normal(shape)).astype(dtype)
 
 
 _WORDS = ("text", "a word", "", "Ünïcode ✓", "0", "longer than all of the others")
 
 
-def texts(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def texts(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Words of several lengths and alphabets, one of them empty."""
     return np.array(_WORDS, dtype=object)[np.asarray(generator.integers(0, len(_WORDS), shape))].reshape(shape)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from exporters.sources import examples
 from toolkit.runtime.onnx_runner import OnnxRunner
@@ -30,7 +32,27 @@ def of_runner(runner: Runner) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, rows in pairs:
         found[name] = min(rows, found.get(name, rows))
-    return found
+    return found | _tried(runner, found)
+
+
+def _tried(runner: Runner, known: Mapping[str, int]) -> dict[str, int]:
+    """Of the other integers that came as examples: 0 up to the largest, where the model is seen to take those."""
+    largest = {
+        name: array.max(initial=1)
+        for name, array in runner.given.items()
+        if array.dtype.kind in "iu" and array.size and array.min() >= 0 and name not in known
+    }
+    if not largest:
+        return {}
+    signature = runner.signature
+    try:
+        for step, extreme in enumerate((dict.fromkeys(largest, 0), largest)):
+            ends = {name: np.array([value], runner.given[name].dtype) for name, value in extreme.items()}
+            sizes = examples.sizes(signature, step)
+            runner.run(examples.arrays(signature, sizes, like={**runner.given, **ends}))
+    except Exception:  # noqa: BLE001 - whatever the framework raises: then the example's own range is all that is known
+        return {}
+    return {name: int(value) + 1 for name, value in largest.items()}
 
 
 def _of_torch(runner: TorchRunner) -> Iterator[tuple[str, int]]:
@@ -40,7 +62,7 @@ def _of_torch(runner: TorchRunner) -> Iterator[tuple[str, int]]:
     from exporters.sources.torch_lookups import Lookups
 
     signature = runner.signature
-    values = examples.arrays(signature, examples.sizes(signature, 0))
+    values = examples.arrays(signature, examples.sizes(signature, 0), like=runner.given)
     tensors = {name: to_tensor(torch, array, runner.ran_on) for name, array in values.items()}
     places = {tensor.data_ptr(): name for name, tensor in tensors.items() if not tensor.is_floating_point()}
     args, kwargs = arguments(signature, tensors)

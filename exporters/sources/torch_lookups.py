@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+_LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"})
 
 
 class Lookups(TorchDispatchMode):
@@ -19,6 +20,6 @@ class Lookups(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
-        if function is torch.ops.aten.embedding.default and args[1].data_ptr() in self.places:
+        if function.overloadpacket.__name__ in _LOOKUPS and args[1].data_ptr() in self.places:
             self.rows.append((self.places[args[1].data_ptr()], int(args[0].shape[0])))
         return function(*args, **(kwargs or {}))

@@ -5,16 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from exporters.sources import examples, factory, plain_outputs
 from exporters.sources.source import Kind, Source
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.torchscript_runner import TorchRunner, arguments, spec_of, to_tensor
-from toolkit.signature import BATCH, Dim, Signature, Structure, flatten, leaves
+from toolkit.signature import BATCH, Dim, Signature, Structure, TensorSpec, flatten, leaves
 
 KINDS = (Kind("torch-object", "torch", "exporters.sources.torch_module:open_object", "a `torch.nn.Module` object"),)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_NUMPY = frozenset({"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"})
 
 
 class TorchModuleRunner(TorchRunner):
@@ -37,17 +42,36 @@ class TorchModuleRunner(TorchRunner):
             raise factory.wrong_type(self.source.name, module, "torch.nn.Module")
         self.was_training = self.was_training or any(part.training for part in module.modules())
         self.module = self._evaluated(module.to(place))
-        inputs = self.source.declared_inputs() or self.own_inputs or self._inputs_of(example)
+        declared = self.source.declared_inputs() or self.own_inputs
+        inputs = declared or self._inputs_of(example)
         if "contract" in self.source.facts:
             self.contract = Contract.from_json(self.source.facts["contract"])
-        self.signature = inputs if inputs.outputs else self._with_outputs(self._arranged(inputs))
+        if inputs.outputs:
+            self.signature = inputs
+        elif declared or not self.given:
+            self.signature = self._with_outputs(self._arranged(inputs))
+        else:
+            self.signature = self._as_given(inputs)
         return self
+
+    def _as_given(self, inputs: Signature) -> Signature:
+        """The signature of example inputs; where the model takes them at no other size, their sizes stay."""
+        try:
+            return self._with_outputs(self._arranged(inputs))
+        except FactoryFailed as error:
+            fixed = replace(inputs, inputs=tuple(_fixed(spec, self.given.get(spec.name)) for spec in inputs.inputs))
+            found = self._with_outputs(self._arranged(fixed))
+            self.notes.append(f"the inputs keep the sizes of the example: {error.found}")
+            return found
 
     def _evaluated(self, module: Any) -> Any:
         return module.eval()
 
     def _inputs_of(self, example: Any) -> Signature:
-        """A signature from example inputs: their first dimension is the batch, and varies. One that is given stays."""
+        """A signature from example inputs: the first dimension is the batch, and varies. One that is given stays.
+
+        An input that is as long as the first one in it belongs to the batch; another length is a dimension of its own.
+        """
         if example is None:
             raise BadInput(
                 "the model's inputs are not known",
@@ -71,8 +95,12 @@ class TorchModuleRunner(TorchRunner):
                 parts.append(part[name])
                 flat |= found
             structure = parts
+        self.given = {name: tensor.detach().cpu().numpy() for name, tensor in flat.items() if _has_arrays(tensor)}
+        rows = next((tensor.shape[0] for tensor in flat.values() if tensor.ndim), 0)
         specs = tuple(
-            replace(spec_of(name, tensor), shape=(BATCH, *tensor.shape[1:]) if tensor.ndim else ())
+            replace(spec_of(name, tensor), shape=(BATCH, *tensor.shape[1:]))
+            if tensor.ndim and tensor.shape[0] == rows
+            else replace(spec_of(name, tensor), shape=tuple(tensor.shape))
             for name, tensor in flat.items()
         )
         return Signature(specs, (), structure)
@@ -112,7 +140,8 @@ class TorchModuleRunner(TorchRunner):
 
     def _run(self, inputs: Signature, sizes: dict[str, int]) -> Any:
         values = {
-            name: to_tensor(self._torch, array, self.ran_on) for name, array in examples.arrays(inputs, sizes).items()
+            name: to_tensor(self._torch, array, self.ran_on)
+            for name, array in examples.arrays(inputs, sizes, like=self.given).items()
         }
         args, kwargs = arguments(inputs, values)
         try:
@@ -125,6 +154,15 @@ class TorchModuleRunner(TorchRunner):
                 where=self.source.name,
                 hint="Do the inputs described with --input fit the model?",
             ) from error
+
+
+def _has_arrays(tensor: Any) -> bool:
+    """Whether NumPy has the tensor's dtype; bfloat16 and the like it has not."""
+    return str(tensor.dtype).removeprefix("torch.") in _NUMPY
+
+
+def _fixed(spec: TensorSpec, array: np.ndarray[Any, Any] | None) -> TensorSpec:
+    return spec if array is None else replace(spec, shape=tuple(array.shape))
 
 
 def _dim(name: str, axis: int, pair: tuple[int, int], chosen: list[dict[str, int]]) -> Dim:

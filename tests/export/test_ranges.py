@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -63,6 +64,8 @@ def test_the_tables_of_an_onnx_file(tmp_path):
 
 class Fake:
     """A runner whose outputs have the sizes that a function says."""
+
+    given: ClassVar[dict[str, np.ndarray]] = {}
 
     def __init__(self, inputs, outputs, sizes):
         from toolkit.signature import Signature, TensorSpec

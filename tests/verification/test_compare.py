@@ -123,6 +123,29 @@ def test_noise_on_a_few_inputs_excuses_nothing_on_the_others():
     assert compare.measure(truth, source, export, kinds).ratios[7] > 100
 
 
+def test_denormal_inputs_may_be_flushed_where_the_source_is_exact():
+    """Doubled, 1e-40 is 2e-40 or, where denormals are flushed, 0; what is off on other inputs stays wrong."""
+    rows = [np.float32([1.0, 2.0, -3.0]), np.float32([1e-40, -2e-40, 3e-41]), np.float32([0.5, 1.5, 2.5])]
+    doubled = [2 * row for row in rows]
+    flushed = [doubled[0], np.zeros(3, np.float32), doubled[2]]
+    truth = [row.astype(np.float64) for row in doubled]
+    kinds = ["normal", "denormal", "normal"]
+    assert compare.measure(truth, doubled, flushed, kinds).exact_ulp < compare.EXACT_ULP
+    assert compare.measure(truth, doubled, flushed, ["normal"] * 3).exact_ulp > compare.EXACT_ULP
+    wrong = [doubled[0], flushed[1] + np.float32(1e-3), doubled[2]]
+    assert compare.measure(truth, doubled, wrong, kinds).exact_ulp > compare.EXACT_ULP
+
+
+def test_a_truth_beyond_float32_is_cut_off_as_the_source_is():
+    """`nan_to_num` of infinity is the largest number of the dtype: float64's in the truth, float32's in the source."""
+    most = np.finfo(np.float32).max
+    source = [np.float32([most, 1.0])] + [np.float32([2.0, 3.0])] * 4
+    truth = [np.array([np.finfo(np.float64).max, 1.0])] + [np.array([2.0, 3.0])] * 4
+    measured = compare.measure(truth, source, source)
+    assert measured.ratios.max() == 0.0
+    assert compare.measure(truth, source, [-source[0], *source[1:]]).ratios[0] > 1e6
+
+
 def test_an_exact_source_is_told_apart():
     source = [row.astype(np.float32) for row in RNG.standard_normal((40, 8))]
     truth = [row.astype(np.float64) for row in source]

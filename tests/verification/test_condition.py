@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ class FakeSide:
     """A source whose float64 form is known."""
 
     signature, float64 = SIGNATURE, ("worker", "handle")
+    given: ClassVar[dict[str, np.ndarray]] = {}
 
     def weights(self, names):
         return {name: np.ones(4) for name in names}
@@ -137,7 +139,7 @@ def test_the_float64_lens_goes_by_an_inputs_own_noise(row, passed):
     class File(FakeSide):
         ran_on = "cpu"
 
-        def prepare_float64(self):
+        def prepare_float64(self, like):
             pass
 
         def run_float64(self, batches):

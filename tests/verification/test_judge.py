@@ -51,11 +51,11 @@ CASES = {
         {"worst_ratio": float("nan")},
         (Verdict.FAIL, "output 'y': on input 17 the error is nan x the source's own noise", False),
     ),
-    "exact and near": ({"noise_ratio": None, "worst_ratio": None, "max_ulp": 1.0}, PASS),
-    "exact and off": (
-        {"noise_ratio": None, "worst_ratio": None, "max_ulp": 1.5},
-        (Verdict.FAIL, "output 'y': the source is exact, and the export differs by 1.5 ULP", False),
-    ),
+}
+EXACT = {
+    1.0: PASS,
+    1.5: (Verdict.FAIL, "output 'y': the source is exact, and the export differs by 1.5 ULP", False),
+    float("nan"): (Verdict.FAIL, "output 'y': the source is exact, and the export differs by nan ULP", False),
 }
 
 
@@ -64,6 +64,13 @@ def test_one_output(case):
     changed, expected = CASES[case]
     found = _judged(**changed)
     assert (found.verdict, found.reason, found.doubtful) == expected
+
+
+@pytest.mark.parametrize("ulp", EXACT)
+def test_an_output_of_an_exact_source(ulp):
+    measured = replace(MEASURED, exact_source=True, exact_ulp=ulp)
+    found = _judged(measured=measured, noise_ratio=None, worst_ratio=None)
+    assert (found.verdict, found.reason, found.doubtful) == EXACT[ulp]
 
 
 def test_outputs_that_are_no_floats_are_the_same_or_wrong():

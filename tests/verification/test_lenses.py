@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -31,11 +32,12 @@ class FakeSide:
     """What the lenses ask of a side."""
 
     signature, ran_on = SIGNATURE, "cpu"
+    given: ClassVar[dict[str, np.ndarray]] = {}
 
     def __init__(self, factor=1.0, prints=(), labels=LABELS, error=None):
         self.factor, self.prints, self.labels, self.error = factor, list(prints), labels, error
 
-    def prepare_float64(self):
+    def prepare_float64(self, like):
         if self.error:
             raise self.error
 

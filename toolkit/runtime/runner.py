@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +33,8 @@ class Runner(ABC):
     names_are_declared: bool = True
     #: What the user should know of how the model was opened, in words; may grow on entry.
     notes: list[str]
+    #: Example inputs by name, where some came with the model: values that it is known to take.
+    given: Arrays = MappingProxyType({})
 
     @abstractmethod
     def __enter__(self) -> Self: ...

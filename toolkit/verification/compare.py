@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 
 FLOOR_ULP = 4.0
 EXACT_ULP = 1.0
+DENORMAL = "denormal"  # the kind of input that a runtime may take for zero
 MOST_TIES = 0.05  # of all elements: a source whose classes differ from its truth's on more is compared exactly
 _BINS = 24
 _LOWEST, _HIGHEST = -2.0, 6.0  # powers of ten of R in the histogram
@@ -64,13 +65,17 @@ def rows_of(spec: TensorSpec, arrays: Sequence[Array]) -> list[Array]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Per input: error and noise relative to the output's size, their ratio, and the totals over all inputs."""
+    """Per input: error and noise relative to the output's size, their ratio, and the totals over all inputs.
+
+    `exact_ulp` is the largest difference of one element from the truth, for a source that is exact.
+    """
 
     ratios: Array
     pooled: float
     worst: int
     relative_noise: float
     exact_source: bool
+    exact_ulp: float = 0.0
 
 
 def measure(
@@ -85,14 +90,18 @@ def measure(
     `kinds` says how each input was made; inputs of a kind share their typical noise. `condition` says how far each
     input's own rounding moves the truth, relative to the output's size: the least that its noise is taken for.
     """
-    error, noise, floor, size = (np.zeros(len(truth)) for _ in range(4))
+    error, noise, floor, size, ulp = (np.zeros(len(truth)) for _ in range(5))
+    # A sample of tiny outputs (every probability near 0) is judged at the precision of the output's usual values.
+    dtype = source[0].dtype
+    usual = np.spacing(dtype.type(np.median([_root_mean_square(t, largest(dtype) / 2) for t in truth])))
+    # A runtime that flushes denormals to zero may do so on inputs that are denormal, and nowhere else.
+    least = [usual if kind == DENORMAL else 0.0 for kind in kinds or [""] * len(truth)]
     for index, (t, s, e) in enumerate(zip(truth, source, export, strict=True)):
         t64, s64, e64, spacing = _finite(t, s, e)
         error[index], noise[index] = _norm(e64 - t64), _norm(s64 - t64)
         floor[index], size[index] = FLOOR_ULP * _norm(spacing), _norm(t64)
-    # A sample of tiny outputs (every probability near 0) is judged at the precision of the output's usual values.
-    usual = np.median([_root_mean_square(t) for t in truth])
-    spacings = [np.spacing(source[0].dtype.type(usual)) * np.sqrt(t.size) for t in truth]
+        ulp[index] = np.max(np.abs(e64 - t64) / np.maximum(spacing, least[index]), initial=0.0)
+    spacings = [usual * np.sqrt(t.size) for t in truth]
     floor = np.maximum(floor, FLOOR_ULP * np.array(spacings, np.float64))
     scale = size + floor
     scale[scale == 0] = 1.0  # an output that is empty for this input: nothing can be wrong with it
@@ -108,6 +117,7 @@ def measure(
         relative_noise=float(np.median(noise / scale)),
         # In float64 nothing is more exact than the source: that it equals the truth says nothing of its rounding.
         exact_source=not noise.any() and source[0].dtype != np.float64,
+        exact_ulp=float(ulp.max(initial=0.0)),
     )
 
 
@@ -144,9 +154,10 @@ def measure_counts(
     )
 
 
-def _root_mean_square(values: Array) -> float:
-    finite = values[np.isfinite(values)]
-    return _norm(finite.astype(np.float64)) / float(np.sqrt(max(finite.size, 1)))
+def _root_mean_square(values: Array, most: float) -> float:
+    """Of the finite values, none taken for larger than `most`."""
+    finite = np.minimum(np.abs(values[np.isfinite(values)].astype(np.float64)), most)
+    return _norm(finite) / float(np.sqrt(max(finite.size, 1)))
 
 
 def _typical(noise: Array, kinds: Sequence[str] | None) -> Array:
@@ -163,11 +174,18 @@ def _typical(noise: Array, kinds: Sequence[str] | None) -> Array:
 
 
 def _finite(truth: Array, source: Array, export: Array) -> tuple[Array, Array, Array, Array]:
-    """The three in float64 with zeros where the source is not finite, and the source dtype's spacing at the truth."""
+    """The three in float64 with zeros where the source is not finite, and the source dtype's spacing at the truth.
+
+    What lies beyond the source's dtype in float64, where the source is finite, is what the source cuts off: it is cut
+    off here too.
+    """
     keep = np.isfinite(source) & np.isfinite(truth)
     t64, s64, e64 = (np.where(keep, array, 0).astype(np.float64) for array in (truth, source, export))
-    rounded = np.abs(t64).astype(source.dtype if is_float(source.dtype) else np.float32)
-    rounded = np.where(np.isfinite(rounded), rounded, largest(rounded.dtype))
+    dtype = source.dtype if is_float(source.dtype) else np.dtype(np.float32)
+    most = largest(dtype)
+    t64, e64 = (np.where(np.isfinite(array), np.clip(array, -most, most), array) for array in (t64, e64))
+    # The spacing at the largest number of a dtype is not to be had: the next one up does not exist.
+    rounded = np.minimum(np.abs(t64), most / 2).astype(dtype)
     return t64, s64, e64, np.spacing(rounded).astype(np.float64)
 
 

@@ -3,7 +3,8 @@
 A source may hit the truth of an ill-conditioned input by luck (a saturated gate, a softmax of large scores). Where a
 few inputs alone are beyond their limit, those are weighed: the source's float64 form is run on the same inputs moved
 by 1 ULP of their float32, several times, and their noise is floored at what that does to the outputs. A wrong file
-gains nothing by it: on a well-conditioned input a ULP moves the truth by less than the source's noise.
+gains nothing by it: on a well-conditioned input a ULP moves the truth by less than the source's noise. Denormal numbers
+are moved to 0 as well: some runtimes take them for that.
 """
 
 from __future__ import annotations
@@ -65,6 +66,13 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
                 sums = squares.setdefault(index, {})
                 sums[spec.name] = sums.get(spec.name, 0) + found**2
     conditions = {i: {name: np.sqrt(sums / _MOVES) for name, sums in each.items()} for i, each in squares.items()}
+    denormal = [i for i in wanted if answers.batches[i].is_denormal]
+    for index, flushed in zip(
+        denormal, side.run_float64([answers.batches[i].flushed() for i in denormal]), strict=True
+    ):
+        for spec in side.signature.outputs:
+            found = _moves(spec, answers, index, flushed[spec.name])
+            conditions[index][spec.name] = np.maximum(conditions[index][spec.name], found)
     return replace(answers, conditions={**answers.conditions, **conditions})
 
 

@@ -21,7 +21,7 @@ from toolkit.errors import Inconclusive
 from toolkit.pipeline import Pipeline
 from toolkit.runtime import pictures
 from toolkit.runtime.onnx_runner import OnnxRunner
-from toolkit.runtime.runner import Runner
+from toolkit.runtime.runner import Arrays, Runner
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner
 from toolkit.runtime.torchscript_runner import TorchRunner, arguments, fetch_outputs, to_tensor
 from toolkit.signature import Signature
@@ -68,16 +68,19 @@ def _widened(array: Array) -> Array:
     return array.astype(np.float64) if is_float(array.dtype) else array
 
 
-def of_runner(runner: Runner) -> Float64Model:
-    """An opened model in float64, in the process that holds it. Raises Inconclusive where there is no way."""
+def of_runner(runner: Runner, like: Arrays | None = None) -> Float64Model:
+    """An opened model in float64, in the process that holds it. Raises Inconclusive where there is no way.
+
+    `like` are inputs that it is known to take, where not every integer will do.
+    """
     if isinstance(runner, PreprocessedRunner):
-        return _behind_pipeline(runner, of_runner(runner.inner), np.float64)
+        return _behind_pipeline(runner, of_runner(runner.inner, like), np.float64)
     if isinstance(runner, TorchRunner):
-        return _of_torch(runner)
+        return _of_torch(runner, like or runner.given)
     if isinstance(runner, TensorFlowRunner):
         return _of_tensorflow(runner)
     if isinstance(runner, OnnxRunner):
-        return of_onnx(runner.path, runner.signature)
+        return of_onnx(runner.path, runner.signature, like=like)
     raise Inconclusive(f"a {type(runner).__name__} has no float64 form")
 
 
@@ -88,14 +91,14 @@ def _behind_pipeline(runner: PreprocessedRunner, inner: Float64Model, dtype: typ
     return Float64Model(runner.signature, f"{inner.how}, behind the pipeline", call, widen=False, exact=inner.exact)
 
 
-def _of_torch(runner: TorchRunner) -> Float64Model:
+def _of_torch(runner: TorchRunner, like: Arrays) -> Float64Model:
     how = f"the {runner.runtime} model in float64"
     shared = _with_its_weights(runner.module)
-    streamed = _streamed(runner.signature, partial(_call_torch, runner, shared), shared, how)
+    streamed = _streamed(runner.signature, like, partial(_call_torch, runner, shared), shared, how)
     if streamed is not None:
         return streamed
     module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
-    return _widest(runner.signature, partial(_call_torch, runner, module), how)
+    return _widest(runner.signature, like, partial(_call_torch, runner, module), how)
 
 
 def _with_its_weights(module: Any) -> Any:
@@ -106,7 +109,7 @@ def _with_its_weights(module: Any) -> Any:
     return _scalars_as_float32(copy.deepcopy(module, shared))
 
 
-def _streamed(signature: Signature, call: Call, module: Any, how: str) -> Float64Model | None:
+def _streamed(signature: Signature, like: Arrays, call: Call, module: Any, how: str) -> Float64Model | None:
     """A large module in float64 without a copy of its weights; None for a small one, or one that does not go so."""
     from toolkit.verification.streamed import LARGE, Streamed, size_of
 
@@ -118,19 +121,28 @@ def _streamed(signature: Signature, call: Call, module: Any, how: str) -> Float6
             return call(inputs)
 
     try:
-        return _widest(signature, streamed, f"{how}, its weights widened one by one")
+        return _widest(signature, like, streamed, f"{how}, its weights widened one by one")
     except (RuntimeError, TypeError, ValueError):  # a layer that compares its weights' dtype with its input's
         return None
 
 
-def _widest(signature: Signature, call: Call, how: str) -> Float64Model:
-    """A module in float64 all through, where need be by widening what it casts to float32 on its way."""
-    if not _narrows(signature, call):
-        return Float64Model(signature, how, call)
+def _widest(signature: Signature, like: Arrays, call: Call, how: str) -> Float64Model:
+    """A module in float64 all through, where need be by widening what it casts to float32 on its way.
+
+    Raises RuntimeError for one that mixes the two, and would not take float64 for the float32 that it asks for.
+    """
+    mixed: RuntimeError | None = None
+    try:
+        if not _narrows(signature, like, call):
+            return Float64Model(signature, how, call)
+    except RuntimeError as error:  # float32 made of integers met weights in float64
+        mixed = error
     widened = partial(_without_narrowing, call)
     with contextlib.suppress(RuntimeError):  # what asks for float32 by name may not take anything else
-        if not _narrows(signature, widened):
+        if not _narrows(signature, like, widened):
             return Float64Model(signature, f"{how}, casts to float32 in it widened", widened)
+    if mixed is not None:
+        raise mixed
     return Float64Model(signature, f"{how}, but for parts of it that insist on float32", call, exact=False)
 
 
@@ -141,11 +153,11 @@ def _without_narrowing(call: Call, inputs: Mapping[str, Array]) -> dict[str, Arr
         return call(inputs)
 
 
-def _narrows(signature: Signature, call: Call) -> bool:
+def _narrows(signature: Signature, like: Arrays, call: Call) -> bool:
     """Whether a module makes float32 of float64 on its way: some normalisations are written so."""
     from toolkit.verification.narrowing import Watch
 
-    values = examples.arrays(signature, examples.sizes(signature, 0))
+    values = examples.arrays(signature, examples.sizes(signature, 0), like=like)
     with Watch() as watch:
         call({name: _widened(array) for name, array in values.items()})
     return bool(watch.narrowed)
@@ -244,7 +256,9 @@ def _of_tensorflow(runner: TensorFlowRunner) -> Float64Model:
     return Float64Model(runner.signature, f"the {runner.runtime} graph rewritten in float64", call, precision=own)
 
 
-def of_onnx(path: Path, signature: Signature, pipeline: Pipeline | None = None) -> Float64Model:
+def of_onnx(
+    path: Path, signature: Signature, pipeline: Pipeline | None = None, like: Arrays | None = None
+) -> Float64Model:
     """An ONNX file, rebuilt in PyTorch by our importer, behind a pipeline if any; belongs into the torch worker."""
     import torch
 
@@ -261,5 +275,5 @@ def of_onnx(path: Path, signature: Signature, pipeline: Pipeline | None = None) 
             return fetch_outputs(flat, module(*tensors))
 
     how = "the ONNX graph rebuilt in PyTorch in float64"
-    streamed = _streamed(signature, partial(run, module), module, how)
-    return streamed or _widest(signature, partial(run, module.double()), how)
+    streamed = _streamed(signature, like or {}, partial(run, module), module, how)
+    return streamed or _widest(signature, like or {}, partial(run, module.double()), how)

@@ -73,9 +73,9 @@ def _judge_output(output: OutputComparison, measured: Measured | None, threshold
     if measured is None or (output.noise_ratio is None and not output.is_float):
         return Judgement(Verdict.FAIL, f"{where}: {output.dtype} values differ")
     if output.noise_ratio is None or output.worst_ratio is None:
-        if output.max_ulp > EXACT_ULP:
+        if not measured.exact_ulp <= EXACT_ULP:
             return Judgement(
-                Verdict.FAIL, f"{where}: the source is exact, and the export differs by {output.max_ulp:.3g} ULP"
+                Verdict.FAIL, f"{where}: the source is exact, and the export differs by {measured.exact_ulp:.3g} ULP"
             )
         return _judge_own_limits(output, thresholds)
     return _judge_ratio(where, output, output.noise_ratio, output.worst_ratio, thresholds)

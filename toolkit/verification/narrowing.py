@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
+_CASTS = frozenset({"_to_copy", "to", "type_as"})
 
 
 class Watch(TorchDispatchMode):
@@ -20,17 +21,19 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
         result = function(*args, **(kwargs or {}))
-        given = any(isinstance(each, torch.Tensor) and each.dtype == torch.float64 for each in args)
-        if given and isinstance(result, torch.Tensor) and result.dtype in _NARROW and result.numel() > 1:
-            self.narrowed = True
+        if isinstance(result, torch.Tensor) and result.dtype in _NARROW and result.numel() > 1:
+            tensors = [each for each in args if isinstance(each, torch.Tensor)]
+            given = any(each.dtype == torch.float64 for each in tensors)
+            self.narrowed = self.narrowed or given or _is_arithmetic_on_integers(function, tensors)
         return result
 
 
 class Widen(TorchDispatchMode):
     """While it is entered, what asks for float32 gets float64: a softmax or a normalisation "in float32", `x.float()`.
 
-    Numbers that come into being in float32 (from integers, from constants) are rounded to it as they would be without
-    this, and widened then. float16 and bfloat16 stay what they are: whoever casts to them means to lose bits.
+    So does arithmetic on integers (`picture / 255`). Numbers that come into being in float32 (from constants, or
+    integers as they are) are rounded to it as they would be without this, and widened then. float16 and bfloat16 stay
+    what they are: whoever casts to them means to lose bits.
     """
 
     def __init__(self) -> None:
@@ -45,6 +48,12 @@ class Widen(TorchDispatchMode):
             if function.overloadpacket is torch.ops.aten.view:  # the same bits by another name, no conversion
                 return function(*args, **given)
             return function(*map(_wide, args), **{name: _wide(each) for name, each in given.items()})
+        if _is_arithmetic_on_integers(function, tensors):
+            with _disable_current_modes():  # what comes of it may not be kept
+                result = function(*args, **given)
+            if not (isinstance(result, torch.Tensor) and result.dtype in _NARROW):
+                return result
+            return function(*map(_real, args), **{name: _wide(each) for name, each in given.items()})
         result = function(*args, **given)
         is_new = asks or not tensors
         if is_new and isinstance(result, torch.Tensor) and result.dtype == torch.float32:
@@ -54,3 +63,14 @@ class Widen(TorchDispatchMode):
 
 def _wide(argument: Any) -> Any:
     return torch.float64 if argument is torch.float32 else argument
+
+
+def _is_arithmetic_on_integers(function: Any, tensors: list[torch.Tensor]) -> bool:
+    """Whether an operator is given integers alone, and does not take them as they are: of its floats we are wary."""
+    if not tensors or function.overloadpacket.__name__ in _CASTS:
+        return False
+    return not any(tensor.dtype.is_floating_point or tensor.dtype.is_complex for tensor in tensors)
+
+
+def _real(argument: Any) -> Any:
+    return argument.to(torch.float64) if isinstance(argument, torch.Tensor) else _wide(argument)

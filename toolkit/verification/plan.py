@@ -20,7 +20,7 @@ from toolkit.errors import BadInput
 from toolkit.runtime.runner import check_inputs
 from toolkit.signature import Signature, TensorSpec
 from toolkit.verification.report import Coverage
-from toolkit.worker.wire import dtype_of, is_float
+from toolkit.worker.wire import dtype_of, is_float, smallest_normal
 
 Array = np.ndarray[Any, Any]
 
@@ -46,6 +46,25 @@ class Batch:
     def nudged(self, generator: np.random.Generator, ulps: int = 1) -> Batch:
         """The same batch, every float moved up or down by that many ULP."""
         return replace(self, inputs={name: _nudged(array, generator, ulps) for name, array in self.inputs.items()})
+
+    @property
+    def is_denormal(self) -> bool:
+        """Whether any of its floats is too small for a full mantissa."""
+        return any(_denormal(array).any() for array in self.inputs.values())
+
+    def flushed(self) -> Batch:
+        """The same batch with 0 in place of its denormal numbers."""
+        return replace(
+            self, inputs={name: np.where(_denormal(array), array.dtype.type(0), array)
+                          for name, array in self.inputs.items()}
+        )  # fmt: skip
+
+
+def _denormal(array: Array) -> Array:
+    if not is_float(array.dtype):
+        return np.zeros(array.shape, bool)
+    found: Array = (array != 0) & (np.abs(array) < smallest_normal(array.dtype))
+    return found
 
 
 def _nudged(array: Array, generator: np.random.Generator, ulps: int) -> Array:
@@ -97,6 +116,7 @@ class Data:
     labels: Array | None
     rows: int
     batched: frozenset[str]
+    is_example: bool = False  # a few inputs that came with the model: integers may take other values than theirs
 
     def take(self, index: Array | slice) -> dict[str, Array]:
         """The inputs of some samples."""
@@ -138,6 +158,16 @@ def _checked(arrays: Mapping[str, Array], labels: Array | None, signature: Signa
     if labels is not None and labels.shape != (count,):
         raise BadInput(f"'{_LABELS}' has the shape {list(labels.shape)}, and there are {count} rows")
     return Data(arrays, labels, count, batched)
+
+
+def of_examples(given: Mapping[str, Array], signature: Signature) -> Data | None:
+    """Example inputs that came with a model as data; None where they do not fit what was said of its inputs."""
+    if not given:
+        return None
+    try:
+        return replace(_checked(given, None, signature), is_example=True)
+    except BadInput:
+        return None
 
 
 def _require_finite(name: str, array: Array) -> None:
@@ -249,7 +279,12 @@ def _generated(
         size = concrete.get(signature.batch or "", 1)  # a declared limit may have cut it
         inputs = {
             spec.name: _array(
-                spec, concrete, kind, data.arrays.get(spec.name) if data else None, generator, ranges.get(spec.name)
+                spec,
+                concrete,
+                kind,
+                data.arrays.get(spec.name) if data else None,
+                generator,
+                ranges.get(spec.name) if data is None or data.is_example else None,
             )
             for spec in signature.inputs
         }
@@ -313,9 +348,8 @@ def _array(
     if spec.dtype == "bool":
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     if spec.dtype.startswith(("int", "uint")):
-        known = (0, values - 1) if values else (0, 1)
-        low, high = (int(data.min()), int(data.max())) if data is not None and data.size else known
-        low, high = (0, 255) if spec.is_pictures else (low, high)
+        held = (int(data.min()), int(data.max())) if data is not None and data.size else (0, 1)
+        low, high = (0, 255) if spec.is_pictures else (0, values - 1) if values else held
         return np.asarray(generator.integers(low, high + 1, shape)).astype(dtype_of(spec.dtype))
     return np.asarray(_makers(_Scale.of(data))[kind](generator, shape)).astype(dtype_of(spec.dtype))
 
@@ -339,9 +373,11 @@ def _not_tried(signature: Signature, data: Data | None, ranges: Mapping[str, int
     missing = ["magnitudes above 1e4", "batches above 64"]
     if data is None:
         missing.insert(0, "real data (none was given: --data FILE.npz)")
+    elif data.is_example:
+        missing.insert(0, "real data but for the model's own example (--data FILE.npz)")
     for spec in signature.inputs:
         if spec.dtype.startswith(("int", "uint")) and not spec.is_pictures:
-            if data is None and spec.name in ranges:
+            if (data is None or data.is_example) and spec.name in ranges:
                 continue  # all that it may be
             known = data is not None
             missing.append(f"'{spec.name}' outside the data's range" if known else f"'{spec.name}' other than 0 and 1")

@@ -30,7 +30,11 @@ def check(pool: WorkerPool, source: Side, path: Path) -> str | None:
     for step in (0, 1):
         sizes = examples.sizes(signature, step)
         batches.append(
-            Batch("example", examples.arrays(signature, sizes, seed=step), sizes.get(signature.batch or "", 1))
+            Batch(
+                "example",
+                examples.arrays(signature, sizes, seed=step, like=source.given),
+                sizes.get(signature.batch or "", 1),
+            )
         )
     try:
         side = open_file(pool, path, "cpu", signature, trust=None)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.contract import Contract
-from toolkit.errors import ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from toolkit.errors import BadInput, TaskFailed, ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.signature import Signature, TensorSpec
 from toolkit.verification import compare
 from toolkit.verification.plan import Batch
@@ -97,7 +97,7 @@ _CONDITION = 64
 
 def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     """Run a live source, some of it twice (does it repeat itself?), and once more for the truth."""
-    source = side.run(batches)
+    source = _asked(side, batches)
     again = sample(batches, _REPEATED)
     repeats = _equal([source[i] for i in again], side.run([batches[i] for i in again]))
     doubts = [] if repeats else [Doubt("the source gives other outputs when it is run again: it is random", blind=True)]
@@ -115,6 +115,17 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
             _reduced(side, batches, source, truth) if own == "fp32" else hopeless(side.signature, source, truth, own)
         )
     return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, precision=own)
+
+
+def _asked(side: Side, batches: Sequence[Batch]) -> Outputs:
+    """The source's outputs. Raises BadInput where it takes a call of the plan's not at all: nothing can be compared."""
+    try:
+        return side.run(batches)
+    except TaskFailed as error:
+        raise BadInput(
+            f"the source raised on inputs that were generated for it ({error.found})",
+            hint="Say what it takes: --input with sizes and limits, or --data with inputs of yours.",
+        ) from error
 
 
 def _truth(side: Side, batches: Sequence[Batch], source: Outputs) -> tuple[Outputs | None, str, bool]:

@@ -43,6 +43,7 @@ class Side:
     was_training: bool = False
     notes: tuple[str, ...] = ()
     ranges: Mapping[str, int] = field(default_factory=dict)  # of an integer input: 0 up to, and without, this
+    given: Mapping[str, Array] = field(default_factory=dict)  # example inputs that came with the model
     handles: list[tuple[Caller, str]] = field(default_factory=list)
     float64: tuple[Caller, str] | None = None
     truth: str = ""  # how `float64` was made, in words
@@ -63,9 +64,10 @@ class Side:
         assert self.float64 is not None
         return self._run(*self.float64, batches)
 
-    def prepare_float64(self) -> None:
-        """Open the model in float64, in the same worker."""
-        opened = self.worker.call(f"{_TASKS}:open_float64", {"handle": self.handle})
+    def prepare_float64(self, like: Mapping[str, Array] | None = None) -> None:
+        """Open the model in float64, in the same worker; `like` are inputs that it takes, if not its own."""
+        params = {"handle": self.handle, "like": dict(like or self.given)}
+        opened = self.worker.call(f"{_TASKS}:open_float64", params)
         self._remember(self.worker, opened)
         self.truth_in_float64 = opened["exact"]
         self.own_precision = opened["precision"]
@@ -123,12 +125,16 @@ class FileSide(Side):
     format: str
     pool: WorkerPool
 
-    def prepare_float64(self) -> None:
+    def prepare_float64(self, like: Mapping[str, Array] | None = None) -> None:
         if self.format != "onnx":
-            super().prepare_float64()
+            super().prepare_float64(like)
             return
         worker = self.pool.worker("torch", "cpu")
-        params: dict[str, Any] = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
+        params: dict[str, Any] = {
+            "path": str(self.path.absolute()),
+            "signature": self.signature.to_json(),
+            "like": dict(like or self.given),
+        }
         if self.contract.pipeline is not None and self.contract.baked:
             params["pipeline"] = self.contract.pipeline.to_json()
         self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
@@ -189,6 +195,7 @@ def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str
         was_training=opened["was_training"],
         notes=tuple(opened["notes"]),
         ranges=opened["ranges"],
+        given=opened["given"],
     )
     if isinstance(opened_side, OnnxSource):
         opened_side.path, opened_side.format, opened_side.pool = Path(str(source.path)), "onnx", pool

@@ -109,7 +109,7 @@ class Subject:
 def subject_of(pool: WorkerPool, side: Side, resolved: Source, data: str | Path | None, settings: Settings) -> Subject:
     """Plan the inputs for an opened source and have it answer for them."""
     given = data or resolved.facts.get("data")
-    real = plan.load_data(Path(given), side.signature) if given else None
+    real = plan.load_data(Path(given), side.signature) if given else plan.of_examples(side.given, side.signature)
     asked = reduced.reduction(settings.precision, settings.calibrate, real, side.signature, settings.formats)
     if asked.precision == "int8" and real is None and settings.calibrate is not None:
         real = plan.load_data(reduced.files(Path(settings.calibrate))[0], side.signature)

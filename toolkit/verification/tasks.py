@@ -61,10 +61,12 @@ def run(session: Session, handle: str, batches: Sequence[Mapping[str, Array]]) -
     return results
 
 
-def open_float64(session: Session, handle: str) -> dict[str, Any]:
-    """The opened model in float64, kept beside it. Raises Inconclusive where there is no way."""
+def open_float64(session: Session, handle: str, like: Mapping[str, Array]) -> dict[str, Any]:
+    """The opened model in float64, kept beside it; `like` are inputs that it takes. Raises Inconclusive where there is
+    no way.
+    """
     session.progress({"stage": "prepare float64"})
-    model = float64.of_runner(session.objects[handle])
+    model = float64.of_runner(session.objects[handle], like)
     return {"handle": session.keep(model), "how": model.how, "exact": model.exact, "precision": model.precision}
 
 
@@ -89,12 +91,16 @@ def maps_cuda(session: Session) -> bool | None:  # noqa: ARG001 - every task is 
 
 
 def open_onnx_float64(
-    session: Session, path: str, signature: Mapping[str, Any], pipeline: Mapping[str, Any] | None = None
+    session: Session,
+    path: str,
+    signature: Mapping[str, Any],
+    like: Mapping[str, Array],
+    pipeline: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """An ONNX file in float64, rebuilt in PyTorch; behind a pipeline where it is a source that takes raw pictures."""
     session.progress({"stage": "prepare float64"})
     before = from_table(pipeline, "preprocess") if pipeline is not None else None
-    model = float64.of_onnx(Path(path), Signature.from_json(signature), before)
+    model = float64.of_onnx(Path(path), Signature.from_json(signature), before, like)
     return {"handle": session.keep(model), "how": model.how}
 
 

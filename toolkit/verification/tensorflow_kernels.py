@@ -128,9 +128,16 @@ def _contrast(tf: Any, _: Any, images: Any, factor: Any) -> Any:
     return (images - mean) * tf.cast(factor, tf.float64) + mean
 
 
+def _bits(tf: Any, node: Any, x: Any) -> Any:
+    """Whoever looks at a float's bits (Keras' argmax, for the sign of 0) means those of a float32."""
+    narrow = tf.cast(x, tf.float32) if x.dtype == tf.float64 else x
+    return tf.bitcast(narrow, tf.dtypes.as_dtype(node.attr["type"].type))
+
+
 FORMS: dict[str, Form] = {
     "AdjustContrastv2": _contrast,
     "AvgPool3D": _pool_3d,
+    "Bitcast": _bits,
     "FusedBatchNorm": _batch_norm,
     "FusedBatchNormV2": _batch_norm,
     "FusedBatchNormV3": _batch_norm,
@@ -143,7 +150,7 @@ FORMS: dict[str, Form] = {
 }
 
 
-_RANKS = {5: ("AvgPool3D", "MaxPool3D")}
+_RANKS = {"AvgPool3D": 5, "MaxPool3D": 5, "Bitcast": None}  # of the first input; of the others it is 4
 
 
 def small_graph(node: Any) -> Any:
@@ -152,12 +159,12 @@ def small_graph(node: Any) -> Any:
     from tensorflow.python.framework import op_def_registry
 
     definition = op_def_registry.get(node.op)
-    rank = next((rank for rank, names in _RANKS.items() if node.op in names), 4)
+    rank = _RANKS.get(node.op, 4)
     with tf.Graph().as_default() as graph:
         parts = []
         for index, argument in enumerate(definition.input_arg):
             dtype = node.attr[argument.type_attr].type if argument.type_attr else argument.type
             dtype = tf.float64 if dtype == tf.float32.as_datatype_enum else dtype
-            parts.append(tf.compat.v1.placeholder(dtype, [None] * rank if index == 0 else None, f"p{index}"))
+            parts.append(tf.compat.v1.placeholder(dtype, [None] * rank if rank and not index else None, f"p{index}"))
         tf.identity(FORMS[node.op](tf, node, *parts), name="result")
     return graph.as_graph_def()

@@ -127,6 +127,11 @@ def largest(dtype: np.dtype[Any]) -> float:
     return float(_limits(dtype).max)
 
 
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    """The smallest float of a dtype that has all of its digits."""
+    return float(_limits(dtype).smallest_normal)
+
+
 def precision(dtype: np.dtype[Any]) -> float:
     """The spacing of a dtype's floats at 1."""
     return float(_limits(dtype).eps)

@@ -53,6 +53,16 @@ def _log1p(write: Writer, x: str) -> str:
     return write("Where", near, write("Add", safe, safe), write("Log", write("Add", x, write.like(x, 1))))
 
 
+def _expm1(write: Writer, x: str) -> str:
+    """ELU and CELU in Keras: 2 sinh(x/2) exp(x/2) near zero, where exp(x) - 1 loses the digits of x; far below it the
+    first factor is infinite.
+    """
+    near = write("Less", write("Abs", x), write.like(x, 1))
+    half = write("Mul", write("Where", near, x, write.like(x, 0)), write.like(x, 0.5))
+    small = write("Mul", write("Sinh", half), write("Exp", half))
+    return write("Where", near, write("Add", small, small), write("Sub", write("Exp", x), write.like(x, 1)))
+
+
 def _zero_where(write: Writer, decides: str, value: str) -> str:
     zero = write.like(value, 0)
     return write("Where", write("Equal", decides, write.like(decides, 0)), zero, value)
@@ -207,6 +217,7 @@ FORMS: dict[str, Callable[..., str | None]] = {
     "ExtractImagePatches": _patches,
     "FloorDiv": _floor_div,
     "FloorMod": _floor_mod,
+    "Expm1": _expm1,
     "Log1p": _log1p,
     "MatrixDiagV3": _matrix_diagonal,
     "MatrixSetDiagV3": _set_diagonal,

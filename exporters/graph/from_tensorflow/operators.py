@@ -62,14 +62,6 @@ def _erfc(graph: Any, node: Any) -> None:
     _replace(graph, node, graph.make_node("Sub", [_constant(graph, node, 1), erf]).output[0])
 
 
-def _expm1(graph: Any, node: Any) -> None:
-    """ELU and CELU in Keras: 2 sinh(x/2) exp(x/2), which keeps the digits near zero that exp(x) - 1 loses."""
-    half = graph.make_node("Mul", [node.input[0], _constant(graph, node, 0.5)]).output[0]
-    sinh, exp = (graph.make_node(name, [half]).output[0] for name in ("Sinh", "Exp"))
-    twice = graph.make_node("Mul", [sinh, _constant(graph, node, 2)]).output[0]
-    _replace(graph, node, graph.make_node("Mul", [twice, exp]).output[0])
-
-
 def _select(graph: Any, node: Any) -> None:
     """tf2onnx multiplies by the condition, which turns an infinity that is not selected into NaN."""
     _replace(graph, node, graph.make_node("Where", list(node.input)).output[0])
@@ -350,7 +342,6 @@ _HANDLERS: dict[str, Handler] = {
     "Conv3D": _grouped_convolution,
     "Conv3DBackpropInputV2": _transposed_convolution,
     "Erfc": _erfc,
-    "Expm1": _expm1,
     "ResizeArea": _separable_resize,
     "ResizeBicubic": _bicubic,
     "ResizeBilinear": _resize,

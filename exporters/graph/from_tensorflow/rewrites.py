@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 Array = np.ndarray[Any, Any]
 Rewrite = Callable[[Any, Any], None]
@@ -16,7 +17,7 @@ Rewrite = Callable[[Any, Any], None]
 
 def rewriters() -> list[Callable[[Any, Any], Any]]:
     """The rewrites as tf2onnx takes them."""
-    return [_adapted(rewrite) for rewrite in (_known_rank, _batch_normalization)]
+    return [_adapted(rewrite) for rewrite in (_known_rank, _batch_normalization, _sign_bit)]
 
 
 def _adapted(rewrite: Rewrite) -> Callable[[Any, Any], Any]:
@@ -26,6 +27,41 @@ def _adapted(rewrite: Rewrite) -> Callable[[Any, Any], Any]:
         return graph.get_nodes()
 
     return adapted
+
+
+def _sign_bit(graph: Any, node: Any) -> None:
+    """Keras asks for the highest bit of a float, as its argmax does: it is set below 0, and of -0, whose inverse is
+    below 0. ONNX has no other view of a tensor's bits.
+    """
+    if node.type != "Less" or _producer(graph, node.input[0], "BitwiseAnd") is None:
+        return
+    masked = _producer(graph, node.input[0], "BitwiseAnd")
+    bits = next((_producer(graph, name, "Bitcast") for name in masked.input if _producer(graph, name, "Bitcast")), None)
+    mask = next((_value(graph, name) for name in masked.input if graph.get_node_by_output(name).is_const()), None)
+    if bits is None or mask is None or graph.get_dtype(bits.input[0]) != TensorProto.FLOAT:
+        return
+    if mask.size != 1 or int(mask.item()) != np.iinfo(np.int32).min:
+        return
+    x, output = bits.input[0], node.output[0]
+    zero = graph.make_const(f"{node.name}/zero", np.zeros((), np.float32)).output[0]
+    graph.remove_node(node.name)
+
+    def make(kind: str, inputs: list[str], dtype: int, **more: Any) -> str:
+        made = graph.make_node(kind, inputs, shapes=[graph.get_shape(x)], dtypes=[dtype], skip_conversion=True, **more)
+        return str(made.output[0])
+
+    inverse = make("Reciprocal", [x], TensorProto.FLOAT)
+    below, is_zero, from_below = (
+        make(kind, [value, zero], TensorProto.BOOL) for kind, value in (("Less", x), ("Equal", x), ("Less", inverse))
+    )
+    negative_zero = make("And", [is_zero, from_below], TensorProto.BOOL)
+    make("Or", [below, negative_zero], TensorProto.BOOL, outputs=[output], name=node.name)
+
+
+def _producer(graph: Any, name: str, kind: str) -> Any:
+    """The node of that type that a value comes from, or None."""
+    node = graph.get_node_by_output(name)
+    return node if node is not None and node.type == kind else None
 
 
 def _known_rank(graph: Any, node: Any) -> None:

@@ -98,6 +98,34 @@ def free_sizes() -> list[Trap]:
             weights={"one": I([1]), **numbers},
         ),
         Trap(
+            "scatter_slices_of_free_size",
+            "ScatterND",
+            [{"x": f(5, 4), "updates": f(2, 2, 4)}, {"x": f(7, 3), "updates": f(2, 2, 3)}],
+            inputs=("x", "places", "updates"),
+            weights={"places": I([[[4], [1]], [[0], [3]]])},
+        ),
+        Trap(
+            "sort_a_free_size",
+            [
+                node("Shape", ["x"], ["shape"]), node("Slice", ["shape", "one", "two", "zero"], ["n"]),
+                node("TopK", ["x", "n"], ["largest", "i"], axis=1),
+                node("TopK", ["x", "n"], ["smallest", "j"], axis=1, largest=0),
+                node("Cast", ["i"], ["fi"], to=1), node("Cast", ["j"], ["fj"], to=1),
+                node("Concat", ["largest", "smallest", "fi", "fj"], ["y"], axis=2),
+            ],
+            [{"x": np.round(f(2, 5, 3))}, {"x": np.round(f(3, 4, 3))}],
+            weights={"one": I([1]), **numbers},
+        ),
+        Trap(
+            "half_of_a_free_size_sorted",
+            [
+                node("Shape", ["x"], ["shape"]), node("Slice", ["shape", "one", "two", "zero"], ["n"]),
+                node("Div", ["n", "two"], ["half"]), node("TopK", ["x", "half"], ["y", "i"], axis=1),
+            ],
+            rows,
+            weights={"one": I([1]), **numbers},
+        ),
+        Trap(
             "grid_sample_of_free_size",
             "GridSample",
             [{"x": f(1, 2, 5, 4), "grid": f(1, 3, 6, 2) / 4}, {"x": f(2, 2, 3, 7), "grid": f(2, 4, 2, 2) / 4}],

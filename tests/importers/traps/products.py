@@ -22,6 +22,13 @@ def products() -> list[Trap]:
             6,
             wanted=[[r["x"] @ f(3, 4) + f(4)] for r in batches(3)],
         ),
+        Trap(
+            "gemm_float64",
+            "Gemm",
+            [{"x": feeds["x"].astype(np.float64)} for feeds in batches(3)],
+            {"transB": 1},
+            {"w": f(4, 3).astype(np.float64), "c": f(4).astype(np.float64)},
+        ),
         Trap("matmul_vector", "MatMul", batches(3), weights={"w": f(3)}),
         Trap("matmul_constant_left", "MatMul", {"x": f(2, 3, 4)}, inputs=("w", "x"), weights={"w": f(5, 3)}),
         Trap("matmul_batched_constant", "MatMul", [{"x": f(2, 2, 3)}, {"x": f(2, 4, 3)}], weights={"w": f(2, 3, 4)}),

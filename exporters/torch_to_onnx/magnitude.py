@@ -1,0 +1,71 @@
+"""Signs, lengths, distances and the inverse of the error function."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from exporters.torch_to_onnx.table import spells
+
+Tensor = torch.Tensor
+aten = torch.ops.aten
+
+
+@spells(aten.hypot.default)
+def hypot(a: Tensor, b: Tensor) -> Tensor:
+    a, b = a.abs(), b.abs()
+    longer, shorter = torch.maximum(a, b), torch.minimum(a, b)
+    ratio = shorter / longer
+    # Nothing to divide by where both are 0; and infinite ones have no ratio.
+    return torch.where((longer == 0) | longer.isinf(), longer, longer * (1 + ratio * ratio).sqrt())
+
+
+@spells(aten.copysign.Tensor)
+def copysign(a: Tensor, b: Tensor) -> Tensor:
+    negative = (b < 0) | ((b == 0) & (1 / b < 0))
+    return torch.where(negative, -a.abs(), a.abs())
+
+
+@spells(aten.copysign.Scalar)
+def copysign_scalar(a: Tensor, b: float) -> Tensor:
+    return -a.abs() if math.copysign(1, b) < 0 else a.abs()
+
+
+# M. Giles, "Approximating the erfinv function" (2010): polynomials in w = -log(1 - y^2), for w below and above 5.
+_NEAR = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
+         -0.00417768164, 0.246640727, 1.50140941)  # fmt: skip
+_FAR = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
+        0.00943887047, 1.00167406, 2.83297682)  # fmt: skip
+_REFINED = 2  # steps of Newton's, from 7 digits to all of float64
+
+
+@spells(aten.erfinv.default, aten.special_erfinv.default)
+def erfinv(y: Tensor) -> Tensor:
+    w = -((1 - y) * (1 + y)).log()
+    x = torch.where(w < 5, _polynomial(_NEAR, w - 2.5), _polynomial(_FAR, w.clamp(min=5).sqrt() - 3)) * y
+    for _ in range(_REFINED):
+        x = x - (x.erf() - y) * (math.sqrt(math.pi) / 2) * (x * x).exp()
+    ends = torch.where(y.abs() == 1, y * torch.inf, torch.full_like(y, torch.nan))
+    return torch.where(y.abs() < 1, x, ends)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
+    total = torch.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total * x + coefficient
+    return total
+
+
+@spells(torch.cdist)
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Any:
+    del compute_mode
+    if p == 2:
+        return NotImplemented
+    apart = (x1.unsqueeze(-2) - x2.unsqueeze(-3)).abs()
+    if p == 0:
+        return (apart != 0).to(apart.dtype).sum(-1)
+    if p == math.inf:
+        return apart.amax(-1)
+    return apart.sum(-1) if p == 1 else apart.pow(p).sum(-1).pow(1 / p)

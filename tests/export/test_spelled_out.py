@@ -1,0 +1,169 @@
+"""PyTorch functions spelled out for torch.onnx: what is traced with them computes what the functions do."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch.nn import functional
+
+from exporters.torch_to_onnx import spelled_out
+from exporters.torch_to_onnx.table import TABLE
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # PyTorch's exporter calls what PyTorch deprecated
+BATCH = torch.export.Dim("batch", min=1, max=1000)
+WINDOW = torch.hann_window(8, dtype=torch.float64)
+
+
+def _regular(x):
+    """Well-conditioned square matrices made of (batch, 4, 4)."""
+    return x + 5 * torch.eye(4, dtype=x.dtype)
+
+
+def _definite(x):
+    return x @ x.mT + torch.eye(4, dtype=x.dtype)
+
+
+def _frames(x):
+    """(batch, 4, 4) -> a short-time spectrum of 5 frequencies and 6 frames."""
+    flat = x.reshape(-1, 16)
+    return torch.stft(torch.cat([flat] * 2, -1), 8, 4, window=WINDOW.to(x.dtype), return_complex=True)
+
+
+# Name -> a function of (batch, 4, 4) floats, by whose spelling it is exported.
+CASES = {
+    "cumprod": lambda x: x.cumprod(-1),
+    "cumprod of the batch": lambda x: x.cumprod(0),
+    "logcumsumexp": lambda x: x.logcumsumexp(1),
+    "logcumsumexp of the batch": lambda x: x.logcumsumexp(0),
+    "cummax": lambda x: x.round().cummax(-1),
+    "cummin of the batch": lambda x: x.round().cummin(0),
+    "log_sigmoid": functional.logsigmoid,
+    "logaddexp": lambda x: torch.logaddexp(x, x.flip(-1)),
+    "logaddexp2": lambda x: torch.logaddexp2(x, x.flip(-1)),
+    "log1p": lambda x: x.abs().log1p(),
+    "expm1": torch.expm1,
+    "hypot": lambda x: torch.hypot(x, x.flip(-1)),
+    "copysign": lambda x: torch.copysign(x, x.flip(-1)),
+    "copysign of a number": lambda x: torch.copysign(x, -2.0),
+    "erfinv": lambda x: torch.erfinv(torch.tanh(x)),
+    "cdist p=1": lambda x: torch.cdist(x, x.flip(1), p=1.0),
+    "cdist p=3": lambda x: torch.cdist(x, x.flip(1), p=3.0),
+    "cdist p=inf": lambda x: torch.cdist(x, x.flip(1), p=torch.inf),
+    "median": lambda x: x.median(-1)[0],
+    "median of the batch": lambda x: x.median(0, keepdim=True)[0],
+    "median of all": torch.median,
+    "kthvalue": lambda x: x.kthvalue(3, -1)[0],
+    "mode": lambda x: x.round().mode(-1),
+    "searchsorted": lambda x: torch.searchsorted(x.sort(-1)[0], x.flip(1)),
+    "searchsorted from the right": lambda x: torch.searchsorted(x.sort(-1)[0], x, right=True),
+    "histc": lambda x: torch.histc(x, 5, -1, 1),
+    "histc of its own range": lambda x: torch.histc(x, 5),
+    "adaptive_max_pool2d": lambda x: functional.adaptive_max_pool2d(x, (3, 2), return_indices=True),
+    "adaptive_max_pool1d": lambda x: functional.adaptive_max_pool1d(x, 3),
+    "inv": lambda x: torch.linalg.inv(_regular(x)),
+    "solve": lambda x: torch.linalg.solve(_regular(x), x),
+    "solve for vectors": lambda x: torch.linalg.solve(_regular(x), x[..., 0]),
+    "cholesky": lambda x: torch.linalg.cholesky(_definite(x)),
+    "solve_triangular": lambda x: torch.linalg.solve_triangular(_regular(x).triu(), x, upper=True),
+    "solve_triangular from the right": lambda x: torch.linalg.solve_triangular(
+        _regular(x).tril(), x, upper=False, left=False
+    ),
+    "istft": lambda x: torch.istft(_frames(x), 8, 4, window=WINDOW.to(x.dtype)),
+    "istft of a length": lambda x: torch.istft(_frames(x), 8, 4, window=WINDOW.to(x.dtype), length=30),
+    "embedding_bag": lambda x: functional.embedding_bag(_ids(x), _table(x)),
+    "embedding_bag of maxima": lambda x: functional.embedding_bag(_ids(x), _table(x), mode="max", padding_idx=2),
+    "embedding_bag weighted": lambda x: functional.embedding_bag(
+        _ids(x), _table(x), mode="sum", per_sample_weights=x[:, 0]
+    ),
+    "embedding_bag of offsets": lambda x: functional.embedding_bag(
+        _ids(x).reshape(-1), _table(x), torch.tensor([0, 2, 2])
+    ),
+}  # fmt: skip
+
+
+def _ids(x):
+    return x[:, 0].abs().round().clamp(max=6).to(torch.int64)
+
+
+def _table(x):
+    return torch.arange(21, dtype=x.dtype).reshape(7, 3)
+
+
+class Model(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def _inputs(dtype, batch, scale):
+    generator = torch.Generator().manual_seed(batch)
+    return (scale * torch.randn(batch, 4, 4, generator=generator, dtype=torch.float64)).to(dtype)
+
+
+def _traced(case, dtype=torch.float64):
+    with spelled_out():
+        program = torch.export.export(
+            Model(CASES[case]), (_inputs(dtype, 2, 1.0),), dynamic_shapes=({0: BATCH},), strict=False
+        ).run_decompositions({})
+    called = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    assert not called & set(TABLE), f"{case} is not spelled out"
+    return program.module()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_spelling_computes_what_the_function_does(case):
+    traced = _traced(case)
+    for batch, scale in ((2, 1.0), (3, 1e3), (5, 1e-6), (3, 0.0)):
+        x = _inputs(torch.float64, batch, scale)
+        if case.startswith(("expm1", "cumprod")) and scale > 1:
+            x = x / 50
+        torch.testing.assert_close(traced(x), CASES[case](x), rtol=1e-9, atol=0 if case in EXACT else 1e-12)
+
+
+EXACT = ("log1p", "expm1", "erfinv", "hypot", "copysign")  # near 0 they keep all their digits
+
+
+def test_what_is_not_finite_stays_so():
+    x = torch.tensor([-torch.inf, torch.inf, torch.nan, 0.0, -0.0, 1.0, -1.0], dtype=torch.float64)
+    cases = {
+        "log1p": torch.log1p,
+        "expm1": torch.expm1,
+        "erfinv": torch.erfinv,
+        "hypot": lambda x: torch.hypot(x, x.flip(0)),
+        "copysign": lambda x: torch.copysign(x, x.flip(0)),
+        "logaddexp": lambda x: torch.logaddexp(x, x.flip(0)),
+        "median": lambda x: x.median(0)[0],
+    }
+    for name, function in cases.items():
+        with spelled_out():
+            traced = (
+                torch.export.export(Model(function), (torch.ones(7, dtype=torch.float64),))
+                .run_decompositions({})
+                .module()
+            )
+        torch.testing.assert_close(traced(x), function(x), equal_nan=True, msg=name)
+
+
+ONNX = ("cumprod", "median of the batch", "adaptive_max_pool2d", "embedding_bag of maxima", "inv", "istft", "mode")
+
+
+@pytest.mark.parametrize("case", ONNX)
+def test_torch_onnx_takes_the_spelling(case, tmp_path):
+    path = str(tmp_path / "model.onnx")
+    with spelled_out():
+        torch.onnx.export(
+            Model(CASES[case]).eval(), (_inputs(torch.float32, 2, 1.0),), path, dynamo=True, verbose=False,
+            dynamic_shapes=({0: BATCH},),
+        )  # fmt: skip
+    session = onnxruntime.InferenceSession(path)
+    for batch in (1, 5):
+        x = _inputs(torch.float32, batch, 1.0)
+        expected = CASES[case](x)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        for found, wanted in zip(session.run(None, {"x": x.numpy()}), expected, strict=True):
+            np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,45 @@
+"""What a module makes of integers in float32 is computed in float64, where the truth is made."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from toolkit.verification.narrowing import Watch, Widen
+
+
+class Picture(nn.Module):
+    """uint8 pictures as most networks take them: in float32, scaled, and into a layer with weights."""
+
+    def __init__(self, scaled):
+        super().__init__()
+        self.scaled = scaled
+        self.layer = nn.Conv2d(3, 2, 3)
+
+    def forward(self, image):
+        return self.layer(self.scaled(image))
+
+
+IMAGE = torch.randint(0, 256, (2, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+SCALED = (lambda image: image.float() / 255, lambda image: image / 255, lambda image: image.to(torch.float32).sqrt())
+
+
+def test_integers_become_float64():
+    for scaled in SCALED:
+        module = Picture(scaled).double()
+        with Watch() as watch, Widen():
+            found = module(IMAGE)
+        expected = module.layer(scaled(IMAGE.double()) if scaled is SCALED[1] else scaled(IMAGE.double()).double())
+        assert found.dtype == torch.float64
+        assert not watch.narrowed
+        if scaled is SCALED[1]:
+            torch.testing.assert_close(found, expected, rtol=1e-15, atol=1e-15)
+
+
+def test_arithmetic_on_integers_in_float32_is_noticed():
+    with Watch() as watch:
+        _ = IMAGE / 255
+    assert watch.narrowed
+    with Watch() as watch:
+        _ = IMAGE.float()  # every integer of 8 bits is a float32
+    assert not watch.narrowed
