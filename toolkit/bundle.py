@@ -29,7 +29,7 @@ from toolkit.signature import Signature, identifiers
 from toolkit.verification import golden, plan, reduced, report, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Batch
-from toolkit.verification.reference import same
+from toolkit.verification.reference import asked, same
 from toolkit.verification.report import Report, Row, Verdict
 from toolkit.verification.sides import Side, open_source
 from toolkit.verification.verifier import Settings
@@ -263,7 +263,7 @@ def _calibrated(request: Request, side: Side, scratch: Path) -> Request:
 def _require_repeatable(side: Side, name: str) -> None:
     """Raise Inconclusive for a random model before anything is written: no file could be shown to be like it."""
     values = examples.arrays(side.signature, examples.sizes(side.signature, 0), like=side.given)
-    first, second = side.run([Batch("example", values, 1)] * 2)
+    first, second = asked(side, [Batch("example", values, 1)] * 2)
     if any(not same(array, second[name]) for name, array in first.items()):
         raise Inconclusive(
             "the source gives other outputs when it is run again: it is random",

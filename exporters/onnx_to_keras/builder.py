@@ -203,7 +203,12 @@ class Builder:
                     self.orders[value] = order.without(axes)
 
     def _check_dtype(self, value: ir.Value, held: KerasTensor, node: ir.Node) -> None:
-        """Keras promotes some types on its own (uint64 to uint32): better no model than other numbers."""
+        """Keras promotes some types on its own (uint64 to uint32): better no model than other numbers.
+
+        Sizes are held as int64 whatever integers they are in the graph.
+        """
+        if isinstance(held, Sizes):
+            return
         if value.dtype in DTYPES and held.dtype != self.scope.float_dtype(DTYPES[value.dtype]):
             raise UnsupportedOperator(
                 f"{node.op_type} of {DTYPES[value.dtype]}, which Keras makes {held.dtype}, has no Keras form",

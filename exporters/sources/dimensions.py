@@ -14,12 +14,14 @@ from toolkit.signature import Dim, Signature, TensorSpec
 
 Array = np.ndarray[Any, Any]
 
+_RANKS = 8
+
 
 def named(runner: Runner) -> Signature:
     """The runner's signature, after two runs at sizes that are all different. A framework's graph knows an output's
     unknown size only as unknown; one that has an input's size both times is called like it, the others stay.
     """
-    signature = runner.signature
+    signature = _agreeing(runner)
     known = set(signature.symbols)
     if all(set(spec.dynamic_dims.values()) <= known for spec in signature.outputs):
         return signature
@@ -29,6 +31,46 @@ def named(runner: Runner) -> Signature:
     except Exception:  # noqa: BLE001 - whatever a framework raises of a size that the model does not take: no names then
         return signature
     return replace(signature, outputs=tuple(_spec(spec, known, chosen, runs) for spec in signature.outputs))
+
+
+def _agreeing(runner: Runner) -> Signature:
+    """The runner's signature; where the model does not take inputs of different sizes along an axis whose sizes nobody
+    named, they are one size. (TensorFlow and Keras do not say: of ids and their mask it is, of two texts it is not.)
+    """
+    signature = runner.signature
+    tied = _tied(signature)
+    if len(tied.symbols) == len(signature.symbols) or _runs(runner):
+        return signature
+    runner.signature = tied
+    if not _runs(runner):
+        runner.signature = signature
+        return signature
+    runner.notes.append("inputs have one size along an axis: the model raised where they had two")
+    return tied
+
+
+def _tied(signature: Signature) -> Signature:
+    """One symbol for all unnamed sizes along an axis of several inputs."""
+    unnamed = {axis: [f"{spec.name}_{axis}" for spec in signature.inputs] for axis in range(1, _RANKS)}
+    symbols = {name: f"size_{axis}" for axis, names in unnamed.items() for name in names}
+    return replace(
+        signature,
+        inputs=tuple(_renamed(spec, symbols) for spec in signature.inputs),
+        outputs=tuple(_renamed(spec, symbols) for spec in signature.outputs),
+    )
+
+
+def _renamed(spec: TensorSpec, symbols: Mapping[str, str]) -> TensorSpec:
+    return replace(spec, shape=tuple(symbols.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.shape))
+
+
+def _runs(runner: Runner) -> bool:
+    try:
+        for step in (0, 1):
+            runner.run(examples.arrays(runner.signature, examples.sizes(runner.signature, step), like=runner.given))
+    except Exception:  # noqa: BLE001 - whatever a framework raises of a size that the model does not take
+        return False
+    return True
 
 
 def _spec(

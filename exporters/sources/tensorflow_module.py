@@ -62,7 +62,12 @@ class TensorFlowModuleRunner(TensorFlowRunner):
         declared = getattr(function, "input_signature", None)
         if declared is None:
             return None
-        names = list(inspect.signature(function.python_function).parameters)[1:]
+        parameters = list(inspect.signature(function.python_function).parameters.values())[1:]
+        if any(each.kind is each.VAR_POSITIONAL for each in parameters):  # then the specs alone have names
+            names = [spec.name or f"input_{index}" for index, spec in enumerate(declared)]
+            specs = tuple(spec_of(name, spec) for name, spec in zip(names, declared, strict=True))
+            return Signature(specs, (), names)
+        names = [each.name for each in parameters]
         return Signature(tuple(spec_of(name, spec) for name, spec in zip(names, declared, strict=False)), ())
 
     def _inputs_of(self, example: Any) -> Signature:
@@ -88,7 +93,7 @@ def module_call(tf: Any, module: Any, signature: Signature) -> Callable[[dict[st
 
     def call(feed: dict[str, Any]) -> dict[str, Any]:
         nested: Any = unflatten(signature.input_structure, feed)
-        outputs = converted(*nested) if isinstance(nested, tuple) else converted(**nested)
+        outputs = converted(*nested) if isinstance(nested, tuple | list) else converted(**nested)
         return named_outputs(outputs, names)
 
     return call

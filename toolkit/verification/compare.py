@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 FLOOR_ULP = 4.0
 EXACT_ULP = 1.0
 DENORMAL = "denormal"  # the kind of input that a runtime may take for zero
+HOSTILE = frozenset({"large", "tiny", "zeros", "ones", DENORMAL})
 MOST_TIES = 0.05  # of all elements: a source whose classes differ from its truth's on more is compared exactly
 _BINS = 24
 _LOWEST, _HIGHEST = -2.0, 6.0  # powers of ten of R in the histogram
@@ -131,13 +132,14 @@ def measure_counts(
     """The same for values that are right or wrong (classes, flags): errors are numbers of elements unlike the truth.
 
     A class is a tie where two scores are as good as equal: then the source's own classes differ from the truth's, or
-    the truth's change when its inputs are moved (`condition`). None where that is so for too many of all elements to
-    tell a right file from a wrong one.
+    the truth's change when its inputs are moved (`condition`). None where that is so for too many elements of ordinary
+    inputs to tell a right file from a wrong one; hostile inputs saturate scores, and then all classes are ties.
     """
     error = np.array([np.count_nonzero(t != e) for t, e in zip(truth, export, strict=True)], np.float64)
     noise = np.array([np.count_nonzero(t != s) for t, s in zip(truth, source, strict=True)], np.float64)
-    elements = sum(t.size for t in truth)
-    if noise.sum() > MOST_TIES * elements:
+    ordinary = np.array([kind not in HOSTILE for kind in kinds or [""] * len(truth)])
+    elements = np.array([t.size for t in truth])
+    if noise[ordinary].sum() > MOST_TIES * elements[ordinary].sum():
         return None
     expected = np.maximum(noise, _typical(noise, kinds))
     if condition is not None:

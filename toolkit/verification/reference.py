@@ -97,7 +97,7 @@ _CONDITION = 64
 
 def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     """Run a live source, some of it twice (does it repeat itself?), and once more for the truth."""
-    source = _asked(side, batches)
+    source = asked(side, batches)
     again = sample(batches, _REPEATED)
     repeats = _equal([source[i] for i in again], side.run([batches[i] for i in again]))
     doubts = [] if repeats else [Doubt("the source gives other outputs when it is run again: it is random", blind=True)]
@@ -117,7 +117,7 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, precision=own)
 
 
-def _asked(side: Side, batches: Sequence[Batch]) -> Outputs:
+def asked(side: Side, batches: Sequence[Batch]) -> Outputs:
     """The source's outputs. Raises BadInput where it takes a call of the plan's not at all: nothing can be compared."""
     try:
         return side.run(batches)

@@ -63,6 +63,13 @@ def _expm1(write: Writer, x: str) -> str:
     return write("Where", near, write("Add", small, small), write("Sub", write("Exp", x), write.like(x, 1)))
 
 
+def _complex_abs(write: Writer, x: str) -> str:
+    """tf2onnx holds complex numbers as two halves along a first axis, and wants to know that it has two places."""
+    halves = (write("Gather", x, write.constant(np.array(index, np.int64)), axis=0) for index in (0, 1))
+    squares = [write("Mul", half, half) for half in halves]
+    return write("Sqrt", write("Add", *squares))
+
+
 def _zero_where(write: Writer, decides: str, value: str) -> str:
     zero = write.like(value, 0)
     return write("Where", write("Equal", decides, write.like(decides, 0)), zero, value)
@@ -212,6 +219,7 @@ def _patches(write: Writer, images: str) -> str | None:
 
 
 FORMS: dict[str, Callable[..., str | None]] = {
+    "ComplexAbs": _complex_abs,
     "Einsum": _einsum,
     "EuclideanNorm": _euclidean_norm,
     "ExtractImagePatches": _patches,

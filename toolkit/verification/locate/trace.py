@@ -90,15 +90,17 @@ def run(model: ir.Model, inputs: Mapping[str, Array], *, wide: bool = True) -> T
     module = module.double() if wide else module
     names = {node.name: str(value.name) for value, node in builder.values.items() if node.op != "get_attr"}
     arrays: dict[str, Array] = {}
+    results = {str(value.name) for value in model.graph.outputs}
 
     class Recorder(fx.Interpreter):
         size = 0
 
         def run_node(self, node: fx.Node) -> Any:
             result = super().run_node(node)
-            if node.name in names and isinstance(result, torch.Tensor) and not _is_shape(result):
+            name = names.get(node.name)
+            if name and isinstance(result, torch.Tensor) and (name in results or not _is_shape(result)):
                 array = result.detach().to(torch.float64).numpy()
-                arrays[names[node.name]] = array.copy()
+                arrays[name] = array.copy()
                 self.size += array.nbytes
                 if self.size > LARGEST:
                     raise Inconclusive(f"its intermediate results take more than {LARGEST >> 20} MiB")
