@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from exporters.graph.values import constant, permutation, producer, rank, same_size, scalar
 
-_ALONE = frozenset({"Cast", "Identity", "Softmax"})  # the same shape comes out
+_ALONE = frozenset({"Cast", "Identity"})  # the same shape comes out
 _LEAST = 3  # dimensions of scores
 
 
@@ -56,7 +56,8 @@ def _ask_factors(graph: ir.Graph, node: ir.Node) -> None:
     if x is None or count is None or count < _LEAST or node.outputs[0].is_graph_output():
         return
     found = [_origin(x, axis) for axis in range(count)]
-    if any(value is x for value, _ in found):
+    # What comes of weighing is asked where it is: to ask the weights would show what attention keeps to itself.
+    if any(value is x or producer(value, "Softmax") is not None for value, _ in found):
         return
     parts = [ir.node("Shape", [value], {"start": axis, "end": axis + 1}) for value, axis in found]
     whole = ir.node("Concat", [part.outputs[0] for part in parts], {"axis": 0})

@@ -141,7 +141,7 @@ def free_sizes() -> list[Trap]:
         by_sizes = node("Resize", ["x", "", "", "sizes"], ["y"], **options)
         found += [
             Trap(f"resize_by_scale_{name}", [node("Resize", ["x", "", "scales"], ["y"], **options)], images,
-                 weights={"scales": np.float32([1, 1, 1.7, 2])}),
+                 weights={"scales": np.float32([1, 1, 1.5, 2])}),
             Trap(f"resize_to_sizes_{name}", [*twice[:2], *lead, *twice[2:], by_sizes],
                  images, weights=numbers),
         ]  # fmt: skip
