@@ -35,6 +35,7 @@ class Float64Model:
     """A model that computes in float64. `how` says how it was made, for the report.
 
     `precision` is the model's own, where it computes in fewer bits than its float32 outputs have.
+    `plain` is True where the model is seen to compute in float32 or more all through.
     `exact` is False where a part of it computes in float32 all the same: another float64 run may differ by as much.
     """
 
@@ -48,6 +49,7 @@ class Float64Model:
         exact: bool = True,
         precision: str = "fp32",
     ) -> None:
+        self.plain = False
         self.signature = signature
         self.exact = exact
         self.precision = precision
@@ -76,7 +78,9 @@ def of_runner(runner: Runner, like: Arrays | None = None) -> Float64Model:
     if isinstance(runner, PreprocessedRunner):
         return _behind_pipeline(runner, of_runner(runner.inner, like), np.float64)
     if isinstance(runner, TorchRunner):
-        return _of_torch(runner, like or runner.given)
+        model = _of_torch(runner, like or runner.given)
+        model.plain = _is_plain(runner, like or runner.given)
+        return model
     if isinstance(runner, TensorFlowRunner):
         return _of_tensorflow(runner)
     if isinstance(runner, OnnxRunner):
@@ -89,6 +93,19 @@ def _behind_pipeline(runner: PreprocessedRunner, inner: Float64Model, dtype: typ
         return inner.run(runner.preprocessed(inputs, dtype))
 
     return Float64Model(runner.signature, f"{inner.how}, behind the pipeline", call, widen=False, exact=inner.exact)
+
+
+def _is_plain(runner: TorchRunner, like: Arrays) -> bool:
+    """Whether a run on the CPU makes nothing of fewer bits than float32's, told by its tensors."""
+    from toolkit.verification.narrowing import Halves
+
+    if runner.ran_on != "cpu":
+        return False  # a GPU may round to fewer bits within an operator
+    with Halves() as halves:
+        _call_torch(runner, runner.module, examples.arrays(
+            runner.signature, examples.sizes(runner.signature, 0), like=like
+        ))  # fmt: skip
+    return not halves.seen
 
 
 def _of_torch(runner: TorchRunner, like: Arrays) -> Float64Model:

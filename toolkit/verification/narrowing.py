@@ -28,6 +28,27 @@ class Watch(TorchDispatchMode):
         return result
 
 
+class Halves(TorchDispatchMode):
+    """While it is entered, `seen` becomes true with the first result of fewer bits than float32's."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
+        self.seen = False
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        result = function(*args, **(kwargs or {}))
+        results = result if isinstance(result, tuple | list) else (result,)
+        for tensor in results:
+            if isinstance(tensor, torch.Tensor) and (tensor.is_quantized or _is_narrow(tensor.dtype)):
+                self.seen = True
+        return result
+
+
+def _is_narrow(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point and dtype.itemsize < torch.float32.itemsize
+
+
 class Widen(TorchDispatchMode):
     """While it is entered, what asks for float32 gets float64: a softmax or a normalisation "in float32", `x.float()`.
 

@@ -49,6 +49,7 @@ class Side:
     truth: str = ""  # how `float64` was made, in words
     truth_in_float64: bool = True
     prints: list[Fingerprint] | None = None
+    is_plain: bool = False  # whether it is seen to compute in float32 or more all through
     own_precision: str = "fp32"  # in which the model itself computes, between float32 inputs and outputs
 
     def run(self, batches: Sequence[Batch]) -> Outputs:
@@ -71,6 +72,7 @@ class Side:
         self._remember(self.worker, opened)
         self.truth_in_float64 = opened["exact"]
         self.own_precision = opened["precision"]
+        self.is_plain = opened["plain"]
 
     def prepare_estimate(self) -> None:
         """Where the model has no float64 form: what stands for the truth then. Raises Inconclusive without one."""

@@ -67,7 +67,13 @@ def open_float64(session: Session, handle: str, like: Mapping[str, Array]) -> di
     """
     session.progress({"stage": "prepare float64"})
     model = float64.of_runner(session.objects[handle], like)
-    return {"handle": session.keep(model), "how": model.how, "exact": model.exact, "precision": model.precision}
+    return {
+        "handle": session.keep(model),
+        "how": model.how,
+        "exact": model.exact,
+        "precision": model.precision,
+        "plain": model.plain,
+    }
 
 
 def open_estimate(session: Session, handle: str) -> dict[str, Any]:
