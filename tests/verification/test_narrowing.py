@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from toolkit.verification.narrowing import Watch, Widen
+from toolkit.verification.narrowing import Halves, Watch, Widen, rounds_within
 
 
 class Picture(nn.Module):
@@ -43,3 +43,23 @@ def test_arithmetic_on_integers_in_float32_is_noticed():
     with Watch() as watch:
         _ = IMAGE.float()  # every integer of 8 bits is a float32
     assert not watch.narrowed
+
+
+def test_a_cast_to_fewer_bits_is_seen():
+    x = torch.randn(3, 4)
+    with Halves() as halves:
+        _ = (x @ x.T).softmax(-1) + torch.arange(3)
+    assert not halves.seen
+    with Halves() as halves, torch.autocast("cpu", torch.bfloat16):
+        _ = x @ x.T
+    assert halves.seen
+
+
+def test_rounding_that_no_tensor_shows_is_known():
+    assert not rounds_within()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert rounds_within()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert not rounds_within()

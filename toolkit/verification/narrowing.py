@@ -49,6 +49,13 @@ def _is_narrow(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point and dtype.itemsize < torch.float32.itemsize
 
 
+def rounds_within() -> bool:
+    """Whether PyTorch is told that an operator on the CPU may round float32 to fewer bits, which no tensor shows."""
+    onednn: Any = torch.backends.mkldnn
+    places: tuple[Any, ...] = (torch.backends, onednn, onednn.matmul, onednn.conv, onednn.rnn)
+    return any(place.fp32_precision not in ("none", "ieee") for place in places)
+
+
 class Widen(TorchDispatchMode):
     """While it is entered, what asks for float32 gets float64: a softmax or a normalisation "in float32", `x.float()`.
 
