@@ -15,6 +15,7 @@ from typing import Any
 from exporters import targets
 from exporters.options import ExportOptions
 from exporters.sources import examples
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, ExportFailed
 from toolkit.pipeline import Pipeline
@@ -347,6 +348,4 @@ def _check(path: Path) -> None:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:
-        raise ExportFailed(
-            f"the exporter wrote a graph that ONNX's checker refuses ({str(error).strip().splitlines()[0][:200]})"
-        ) from error
+        raise ExportFailed(f"the exporter wrote a graph that ONNX's checker refuses ({said(error)})") from error

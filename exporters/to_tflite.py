@@ -17,6 +17,7 @@ from exporters.graph.tensorflow_graph import FrozenGraph
 from exporters.litert import precision, spelling
 from exporters.options import ExportOptions
 from toolkit import metadata
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import UnsupportedOperator
 from toolkit.runtime.hdf5_runner import keras_call
@@ -101,7 +102,7 @@ def _explained(error: Exception, graph_def: Any) -> UnsupportedOperator:
     names = dict.fromkeys(name for match in _FAMILIES.finditer(text) for name in match["names"].split(", "))
     if not names:
         return UnsupportedOperator(
-            f"TensorFlow's converter failed ({_first_line(text)})", hint="Export to another format: --to savedmodel."
+            f"TensorFlow's converter failed ({said(error)})", hint="Export to another format: --to savedmodel."
         )
     places = _places(graph_def)
     listed = ", ".join(f"{name} (node '{places[name]}')" if name in places else name for name in names)
@@ -118,7 +119,3 @@ def _places(graph_def: Any) -> dict[str, str]:
         for node in nodes:
             found.setdefault(node.op, node.name)
     return found
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[0][:200]

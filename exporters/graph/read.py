@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import uses_external_data
 
 from exporters.graph import adopt
+from toolkit.causes import said
 from toolkit.errors import InvalidGraph
 
 type_error_hint = "Give a path, an onnx.ModelProto or an onnx_ir.Model."
@@ -79,13 +80,8 @@ def _to_ir(proto: onnx.ModelProto, where: str) -> ir.Model:
         return adopt.adopt(ir.from_proto(proto))
     except Exception as error:  # onnx-ir raises whatever comes of a value that is not what its place asks for
         raise InvalidGraph(
-            f"its graph does not hold together ({_last_line(error)})", where=where, hint="Export it again."
+            f"its graph does not hold together ({said(error)})", where=where, hint="Export it again."
         ) from error
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
 
 
 def _check(proto: onnx.ModelProto, where: str) -> None:

@@ -29,6 +29,7 @@ from exporters.onnx_to_torch.packing import ANNOTATIONS, PACKED, UNPACKED, unpac
 from exporters.onnx_to_torch.sizes import Sizes
 from exporters.onnx_to_torch.tracer import Mode, Tracer
 from exporters.onnx_to_torch.weights import Weights
+from toolkit.causes import described
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
 
 
@@ -155,9 +156,8 @@ class Builder:
         except ToolkitError:
             raise
         except Exception as error:
-            words = next(iter(str(error).strip().splitlines()), "")[:_LONGEST]
             raise InvalidGraph(
-                f"{node_title(node)} cannot be rebuilt ({type(error).__name__}: {words})",
+                f"{node_title(node)} cannot be rebuilt ({described(error, _LONGEST)})",
                 where=f"{self.where}, node '{node_name(node)}'",
                 hint="Are its inputs, outputs and attributes those that ONNX asks of it?",
             ) from error

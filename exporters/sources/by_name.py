@@ -15,6 +15,7 @@ from typing import Any
 from exporters.sources import factory
 from exporters.sources.source import Asked, Kind, Source
 from exporters.sources.torch_module import TorchModuleRunner
+from toolkit.causes import raised, said
 from toolkit.errors import BadInput, FactoryFailed, RuntimeMissing
 
 KINDS = (
@@ -61,19 +62,13 @@ def build(text: str, *, pretrained: bool) -> tuple[Any, Any]:
         ) from error
     except OSError as error:
         raise FactoryFailed(
-            f"its weights could not be fetched ({_first_line(error)})",
+            f"its weights could not be fetched ({said(error)})",
             where=text,
             hint=f"Without them, random: {match['library']}:{match['model']}?{library.weights}={library.unwanted}; or"
             f" from a file of yours: WEIGHTS --factory {match['library']}:{match['model']}",
         ) from error
     except Exception as error:
-        raise FactoryFailed(
-            f"{match['library']} raised {type(error).__name__}: {_first_line(error)}", where=text
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:200]
+        raise FactoryFailed(f"{match['library']} raised {raised(error)}", where=text) from error
 
 
 def _settings(text: str | None, where: str) -> dict[str, Any]:

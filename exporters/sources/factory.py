@@ -7,13 +7,13 @@ import importlib
 import os
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from exporters.sources.source import Asked, Kind, Source
+from toolkit.causes import raised
 from toolkit.errors import BadInput, FactoryFailed
 
 KINDS = (
@@ -59,25 +59,16 @@ def build(factory: str, search: Sequence[str]) -> tuple[Any, Any]:
     except AttributeError as error:
         raise FactoryFailed(f"{error}", where=factory) from error
     except (Exception, SystemExit) as error:
-        raise _raised(factory, error) from error
+        raise FactoryFailed(f"it raised {raised(error)}", where=factory) from error
     if not callable(found):
         raise FactoryFailed(f"it is a {type(found).__name__}, not a callable", where=factory)
     try:
         result = found()
     except (Exception, SystemExit) as error:
-        raise _raised(factory, error) from error
+        raise FactoryFailed(f"it raised {raised(error)}", where=factory) from error
     if isinstance(result, tuple) and len(result) == 2:
         return result
     return result, getattr(result, "example_inputs", getattr(result, "example_input_array", None))
-
-
-def _raised(factory: str, error: BaseException) -> FactoryFailed:
-    """The user's own exception with the line of the user's code that it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    # The last frame of the traceback is the user's, or of a library that the user called.
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if len(frames) > 1 else ""
-    message = str(error).strip().splitlines()
-    return FactoryFailed(f"it raised {type(error).__name__}: {message[0] if message else ''}{place}", where=factory)
 
 
 def wrong_type(factory: str, result: object, wanted: str) -> FactoryFailed:

@@ -19,6 +19,7 @@ from exporters.sources import hdf5_attributes, keras_file
 from exporters.sources.keras_model import KerasRunner
 from exporters.sources.source import Asked, Kind, Source
 from toolkit import safety
+from toolkit.causes import said
 from toolkit.errors import BadInput, UnsafeFile
 from toolkit.files import digest
 
@@ -130,7 +131,7 @@ class Keras2Runner(KerasRunner):
         try:
             model = keras.models.load_model(path, compile=False, safe_mode=not self.source.facts["trusted"])
         except Exception as error:
-            reason = str(error).strip().splitlines()[0][:200]
+            reason = said(error)
             raise BadInput(
                 f"Keras {version} wrote it, and Keras {keras.__version__} cannot open it ({reason})",
                 where=path,

@@ -9,6 +9,7 @@ from exporters.sources import factory
 from exporters.sources.keras_model import KerasRunner
 from exporters.sources.source import Asked, Kind, Source
 from toolkit import formats
+from toolkit.causes import said
 from toolkit.errors import BadInput
 
 KINDS = (
@@ -45,7 +46,7 @@ def load(keras: Any, path: str) -> Any:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise BadInput(
-            f"Keras cannot open it ({str(error).strip().splitlines()[0][:200]})",
+            f"Keras cannot open it ({said(error)})",
             where=path,
             hint="It is truncated or damaged, or needs a class of its own: --factory package.module:callable, whose"
             " module registers it.",

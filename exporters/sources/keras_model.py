@@ -11,6 +11,7 @@ from typing import Any, Self
 from exporters.sources import examples, factory
 from exporters.sources.source import Kind, Source
 from toolkit import metadata
+from toolkit.causes import raised
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.hdf5_runner import keras_call, keras_signature
@@ -78,9 +79,9 @@ class KerasRunner(TensorFlowRunner):
             except Exception as error:  # noqa: BLE001 - a user's model raises whatever it likes
                 errors.append(error)
         raise FactoryFailed(
-            f"the model raised {type(errors[0]).__name__}: {said(errors[0])}",
+            f"the model raised {raised(errors[0])}",
             where=self.source.name,
-            hint="Do the inputs described with --input fit the model?",
+            hint="Do the inputs fit the model, those of --input or those that its factory returned?",
         ) from errors[0]
 
     def _forms(self, tf: Any, inputs: Signature) -> Iterator[tuple[Signature, Any]]:
@@ -118,12 +119,6 @@ def _training(model: Any, training: bool) -> dict[str, bool]:
     return {"training": training} if "training" in inspect.signature(model.call).parameters else {}
 
 
-def said(error: Exception) -> str:
-    """The line of an error's text that says what is wrong; AutoGraph puts the user's lines before it."""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [""]
-    return (lines[-1] if lines[0] == "in user code:" else lines[0])[:200]
-
-
 def zeros(model: Any, signature: Signature) -> None:
     """Call a model once, so that it makes its weights."""
     import tensorflow as tf
@@ -139,7 +134,7 @@ def zeros(model: Any, signature: Signature) -> None:
             errors.append(error)
         else:
             return
-    raise FactoryFailed(f"the model raised {type(errors[0]).__name__}: {said(errors[0])}") from errors[0]
+    raise FactoryFailed(f"the model raised {raised(errors[0])}") from errors[0]
 
 
 def _as_computed(signature: Signature, function: Any) -> Signature:

@@ -8,6 +8,7 @@ from typing import Any
 from exporters.sources import factory, hdf5_attributes
 from exporters.sources.keras_model import KerasRunner, example_signature, zeros
 from exporters.sources.source import Asked, Kind, Source, require_factory
+from toolkit.causes import said
 from toolkit.errors import BadInput
 
 KINDS = (
@@ -44,7 +45,7 @@ def _with_weights(keras: Any, source: Source) -> tuple[Any, Any]:
         model.load_weights(source.path)
     except Exception as error:
         raise BadInput(
-            f"the weights do not fit the model of {source.factory} ({str(error).strip().splitlines()[0][:200]})",
+            f"the weights do not fit the model of {source.factory} ({said(error)})",
             where=source.path,
         ) from error
     return model, example

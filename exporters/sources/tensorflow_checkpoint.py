@@ -16,6 +16,7 @@ from exporters.sources import factory
 from exporters.sources.keras_model import KerasRunner
 from exporters.sources.source import Asked, Kind, Source, require_factory
 from exporters.sources.tensorflow_module import TensorFlowModuleRunner
+from toolkit.causes import said
 from toolkit.errors import BadInput
 
 KINDS = (
@@ -82,7 +83,7 @@ def _restored(tf: Any, source: Source) -> tuple[Any, Any]:
         reader = tf.train.load_checkpoint(source.path)
         names = reader.get_variable_to_shape_map()
     except Exception as error:
-        raise BadInput(f"TensorFlow cannot read it ({_line(error)})", where=source.path) from error
+        raise BadInput(f"TensorFlow cannot read it ({said(error)})", where=source.path) from error
     by_name = _restore_objects if _GRAPH in names else _restore_names
     wrong = by_name(tf, model, str(source.path), reader, names)
     if wrong:
@@ -101,7 +102,7 @@ def _restore_objects(tf: Any, model: Any, prefix: str, reader: Any, names: Any) 
         try:
             checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
         except (AssertionError, ValueError) as error:
-            errors.append(_line(error))
+            errors.append(said(error))
         else:
             return []
     del reader
@@ -125,7 +126,3 @@ def _restore_names(tf: Any, model: Any, prefix: str, reader: Any, names: Any) ->
         else:
             missing.append(name)
     return missing
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:200]

@@ -11,6 +11,7 @@ from typing import Any, Self
 from exporters.sources import factory
 from exporters.sources.keras_model import example_signature, with_outputs
 from exporters.sources.source import Kind, Source
+from toolkit.causes import raised
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.hdf5_runner import named_outputs
@@ -48,9 +49,9 @@ class TensorFlowModuleRunner(TensorFlowRunner):
             raise
         except Exception as error:
             raise FactoryFailed(
-                f"the module raised {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
+                f"the module raised {raised(error)}",
                 where=self.source.name,
-                hint="Do the inputs described with --input fit the module?",
+                hint="Do the inputs fit the module, those of --input or those that its factory returned?",
             ) from error
         if not self.signature.outputs:
             self.signature = with_outputs(self.signature, self.function)

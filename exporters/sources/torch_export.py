@@ -17,6 +17,7 @@ from typing import Any
 from exporters.sources.source import Asked, Kind, Source
 from exporters.sources.torch_module import TorchModuleRunner
 from toolkit import safety
+from toolkit.causes import said
 from toolkit.errors import BadInput, UnsafeFile
 from toolkit.files import digest
 from toolkit.signature import BATCH, Dim, Signature, Structure, TensorSpec, flatten, leaves
@@ -106,7 +107,7 @@ class ProgramRunner(TorchModuleRunner):
             program = torch.export.load(self.source.path)
         except Exception as error:
             raise BadInput(
-                f"PyTorch cannot open it ({(str(error).strip().splitlines() or [''])[0][:200]})",
+                f"PyTorch cannot open it ({said(error)})",
                 where=self.source.path,
                 hint="It is damaged, or of a newer PyTorch.",
             ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from exporters.sources import examples, factory, plain_outputs
 from exporters.sources.source import Kind, Source
+from toolkit.causes import raised
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, FactoryFailed
 from toolkit.runtime.torchscript_runner import TorchRunner, arguments, spec_of, to_tensor
@@ -150,9 +151,9 @@ class TorchModuleRunner(TorchRunner):
         except Exception as error:
             shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in values.items())
             raise FactoryFailed(
-                f"the model raised {type(error).__name__} on {shapes}: {str(error).strip().splitlines()[0][:200]}",
+                f"the model raised {raised(error)}, given {shapes}",
                 where=self.source.name,
-                hint="Do the inputs described with --input fit the model?",
+                hint="Do the inputs fit the model, those of --input or those that its factory returned?",
             ) from error
 
 

@@ -14,6 +14,7 @@ from exporters.sources import pickles
 from exporters.sources.source import Asked, Kind, Source
 from exporters.sources.torch_module import TorchModuleRunner
 from toolkit import safety
+from toolkit.causes import described
 from toolkit.errors import BadInput, UnsafeFile
 from toolkit.files import digest
 
@@ -79,7 +80,7 @@ def unpickle(torch: Any, source: Source) -> Any:
             return torch.load(Path(source.path), map_location="cpu", weights_only=allowed is not None)
     except Exception as error:
         raise BadInput(
-            f"PyTorch cannot unpickle it ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})",
+            f"PyTorch cannot unpickle it ({described(error)})",
             where=source.path,
             hint="The module that defines its class must be importable from the working directory.",
         ) from error

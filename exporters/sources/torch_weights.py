@@ -16,6 +16,7 @@ from typing import Any
 from exporters.sources import by_name, pickles, torch_pickle
 from exporters.sources.source import Asked, Kind, Source, require_factory
 from exporters.sources.torch_module import TorchModuleRunner
+from toolkit.causes import said
 from toolkit.errors import BadInput
 
 KINDS = (
@@ -114,9 +115,7 @@ def load(torch: Any, path: Path) -> Any:
         # Mapped, so that weights are in memory when they are used; files of before PyTorch 1.6 cannot be.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
-        raise BadInput(
-            f"PyTorch cannot read its weights ({str(error).strip().splitlines()[0][:200]})", where=str(path)
-        ) from error
+        raise BadInput(f"PyTorch cannot read its weights ({said(error)})", where=str(path)) from error
 
 
 def _fits(torch: Any, loaded: Any, names: Mapping[str, tuple[str, ...]]) -> Iterator[Fit]:

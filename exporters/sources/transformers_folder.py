@@ -16,6 +16,7 @@ from typing import Any
 from exporters.sources import pickles, torch_pickle
 from exporters.sources.source import Asked, Kind, Source
 from exporters.sources.torch_module import TorchModuleRunner
+from toolkit.causes import said
 from toolkit.errors import BadInput, RuntimeMissing, UnsafeFile
 from toolkit.signature import BATCH, Signature, TensorSpec
 
@@ -99,9 +100,7 @@ def _load(torch: Any, source: Source) -> tuple[Any, Any]:
             attn_implementation="eager",
         )
     except Exception as error:
-        raise BadInput(
-            f"transformers cannot open it ({(str(error).strip().splitlines() or [''])[0][:200]})", where=source.path
-        ) from error
+        raise BadInput(f"transformers cannot open it ({said(error)})", where=source.path) from error
     missing = sorted(map(str, report["missing_keys"]))
     if missing:
         raise BadInput(

@@ -15,7 +15,7 @@ WHAT = "is none of the formats onnx, torchscript, savedmodel, hdf5, keras, tflit
 DAMAGED = "it is truncated or damaged; export or copy it again."
 DESCRIBE = "\n  Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs)."
 FORM = "\n  Write NAME:DTYPE[DIM,...], for instance image:float32[batch,3,224,224]."
-FIT = "\n  Do the inputs described with --input fit the model?"
+FIT = "\n  Do the inputs fit the model, those of --input or those that its factory returned?"
 NAME_IT = "\n  Name what builds the model: --factory package.module:callable."
 WEIGHTS_ALONE = "the file holds weights alone, not the model that they belong to" + NAME_IT
 OUT = "--to onnx -o out"
@@ -66,14 +66,14 @@ SOURCES = {
     "factories:exits": "FactoryFailed: factories:exits: it raised SystemExit: 1 (factories.py, line 8)",
     "factories:returns": "FactoryFailed: factories:returns: it returned a builtins.int, not a torch.nn.Module",
     "factories:silent": f"BadInput: factories:silent: the model's inputs are not known{DESCRIBE}",
-    "factories:wrong": "FactoryFailed: factories:wrong: the model raised RuntimeError on input [2, 5]: <...>" + FIT,
+    "factories:wrong": "FactoryFailed: factories:wrong: the model raised RuntimeError: <...>, given input [2, 5]" + FIT,
     "zoo_torch:build --framework keras": "FactoryFailed: zoo_torch:build: it returned a zoo_torch.Net, not a"
     " keras.Model",
     "zoo_torch:build --input x": f"BadInput: --input: 'x' does not describe an input: it has another form{FORM}",
-    "zoo_torch:build --input x:float32[batch,5]": "FactoryFailed: zoo_torch:build: the model raised RuntimeError on"
-    " x [2, 5]: <...>" + FIT,
+    "zoo_torch:build --input x:float32[batch,5]": "FactoryFailed: zoo_torch:build: the model raised"
+    " RuntimeError: <...> (zoo_torch.py, line <...>), given x [2, 5]" + FIT,
     "zoo_torch:build --input x:int64[batch,4]": "FactoryFailed: zoo_torch:build: the model raised"
-    " NotImplementedError on x [2, 4]: <...>" + FIT,
+    " NotImplementedError: <...> (zoo_torch.py, line <...>), given x [2, 4]" + FIT,
     "zoo_keras:build --input x:float32[batch,5]": "FactoryFailed: zoo_keras:build: the model raised ValueError: <...>"
     + FIT,
     "zoo_subclassed:build": "BadInput: zoo_subclassed:build: a subclassed model does not say what its inputs are"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from toolkit import metadata
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput
 from toolkit.runtime.savedmodel_runner import TensorFlowRunner, concrete_function, spec_of
@@ -26,7 +27,7 @@ class Hdf5Runner(TensorFlowRunner):
                 self.model = keras.models.load_model(self.path, compile=False)
         except Exception as error:
             raise BadInput(
-                f"Keras cannot open it ({str(error).strip().splitlines()[0][:200]})",
+                f"Keras cannot open it ({said(error)})",
                 where=str(self.path),
                 hint="It is truncated or damaged, holds weights alone, or was written by Keras 2.",
             ) from error

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from toolkit import litert, metadata
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, DeviceMissing
 from toolkit.runtime import devices
@@ -46,7 +47,7 @@ class LitertRunner(Runner):
             self._model.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise BadInput(
-                f"LiteRT cannot open it ({str(error).strip().splitlines()[0][:200]})",
+                f"LiteRT cannot open it ({said(error)})",
                 where=str(self.path),
                 hint="The file is damaged, or needs TensorFlow's operators (SELECT_TF_OPS), which it may run with.",
             ) from error
@@ -93,7 +94,7 @@ class LitertRunner(Runner):
             for name, array in feed.items():
                 self._model.set_tensor(self._inputs[name], np.asarray(array, order="C"))
         except (ValueError, RuntimeError) as error:
-            raise BadInput(f"LiteRT refuses the inputs ({_first_line(error)})", where=str(self.path)) from error
+            raise BadInput(f"LiteRT refuses the inputs ({said(error)})", where=str(self.path)) from error
         self._loaded = feed
 
     def invoke(self, feed: Any) -> Any:
@@ -145,7 +146,3 @@ def _interpreter() -> tuple[Any, str]:
 
     tf = import_tensorflow()
     return tf.lite.Interpreter, f"tensorflow lite {tf.__version__}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from toolkit import metadata
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, DeviceMissing
 from toolkit.runtime import devices
@@ -60,7 +61,7 @@ class OnnxRunner(Runner):
             return onnxruntime.InferenceSession(str(self.path), options, providers=[provider])
         except Exception as error:
             raise BadInput(
-                f"ONNX Runtime cannot open it ({_first_line(error)})",
+                f"ONNX Runtime cannot open it ({said(error)})",
                 where=str(self.path),
                 hint="Check that the file is whole; `toolkit inspect` shows what is in it.",
             ) from error
@@ -106,7 +107,3 @@ def _spec(value: Any) -> TensorSpec:
         dim if isinstance(dim, int) else dim or f"{value.name}_{axis}" for axis, dim in enumerate(value.shape)
     ]
     return TensorSpec(value.name, _DTYPES.get(element, element), tuple(shape))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]

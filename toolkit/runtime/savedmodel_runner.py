@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from toolkit import metadata
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, DeviceMissing
 from toolkit.runtime import devices
@@ -88,7 +89,7 @@ class SavedModelRunner(TensorFlowRunner):
                 self._model = tf.saved_model.load(str(self.path))
         except Exception as error:
             raise BadInput(
-                f"TensorFlow cannot open it ({str(error).strip().splitlines()[0][:200]})",
+                f"TensorFlow cannot open it ({said(error)})",
                 where=str(self.path),
                 hint="The folder is incomplete or damaged; export or copy it again.",
             ) from error

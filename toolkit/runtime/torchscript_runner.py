@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from toolkit import metadata
+from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput
 from toolkit.runtime import devices
@@ -72,7 +73,7 @@ class TorchScriptRunner(TorchRunner):
                 self.module = self._torch.jit.load(str(self.path), map_location=place, _extra_files=extra)
             except Exception as error:
                 raise BadInput(
-                    f"PyTorch cannot open it as TorchScript ({str(error).strip().splitlines()[0][:200]})",
+                    f"PyTorch cannot open it as TorchScript ({said(error)})",
                     where=str(self.path),
                     hint="It is truncated, damaged, or another kind of .pt file; export or copy it again.",
                 ) from error

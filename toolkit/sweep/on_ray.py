@@ -12,6 +12,7 @@ import socket
 from pathlib import Path
 from typing import Any, Self
 
+from toolkit.causes import said
 from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.report.fleet import Outcome
 from toolkit.sweep.conduct import Died, Done, Event
@@ -65,7 +66,7 @@ class RayLanes:
 
     def _missing(self, error: Exception) -> BadInput:
         return BadInput(
-            f"there is no Ray to connect to ({(str(error).strip().splitlines() or ['?'])[0][:200]})",
+            f"there is no Ray to connect to ({said(error)})",
             where=f"--ray {self._address}",
             hint="Start one with `ray start --head`, or give --ray alone for one of this machine.",
         )

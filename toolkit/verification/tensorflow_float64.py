@@ -13,6 +13,7 @@ import numpy as np
 
 from exporters.graph.tensorflow_graph import FrozenGraph
 from exporters.graph.tensorflow_weights import tensor_of
+from toolkit.causes import said
 from toolkit.errors import Inconclusive
 from toolkit.signature import Signature
 from toolkit.verification import tensorflow_kernels, tensorflow_streamed
@@ -39,7 +40,7 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
         function = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in fed],
                                  [wrapped.graph.get_tensor_by_name(name) for name in fetched])  # fmt: skip
     except (ValueError, TypeError) as error:
-        raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({_first_line(error)})") from error
+        raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({said(error)})") from error
 
     arrays = frozen.weights.values()
     weights = [tensor_of(each) if is_large else tf.constant(each, tf.float64) for each in arrays]
@@ -48,7 +49,7 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
         try:
             results = function(*[tf.convert_to_tensor(inputs[name]) for name, _ in frozen.inputs], *weights)
         except tf.errors.OpError as error:
-            raise Inconclusive(f"TensorFlow cannot run the graph in float64 ({_first_line(error)})") from error
+            raise Inconclusive(f"TensorFlow cannot run the graph in float64 ({said(error)})") from error
         return {name: result.numpy() for (name, _), result in zip(frozen.outputs, results, strict=True)}
 
     return call
@@ -168,7 +169,3 @@ def _splice(graph_def: Any, part: Any, name: str, inputs: Mapping[str, str]) -> 
         for given in node.input:
             is_placeholder = given.startswith("p") and given[1:] in inputs
             added.input.append(inputs[given[1:]] if is_placeholder else f"{name}/float64/{given}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]

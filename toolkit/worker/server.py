@@ -7,25 +7,23 @@ import ctypes
 import faulthandler
 import importlib
 import os
-import re
 import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import FileIO
 from typing import Any
 
+from toolkit.causes import described
 from toolkit.errors import RuntimeMissing, TaskFailed, ToolkitError, WorkerOutOfMemory
 from toolkit.worker import wire
 from toolkit.worker.session import Session
 
 PACKAGES = ("toolkit.", "trainers.", "exporters.")
 _PR_SET_PDEATHSIG = 1
-_LAST_LINE = ("The following operation failed in the TorchScript interpreter", "in user code:")
-_GRAPH = "Graph execution error"  # of TensorFlow: then where the node was made, and what was wrong with it
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST = 300
 
 
 def main() -> None:
@@ -87,8 +85,6 @@ def describe(error: BaseException) -> ToolkitError:
         return RuntimeMissing(
             f"the package '{error.name.partition('.')[0]}' is not installed", hint="`toolkit doctor` says what to run."
         )
-    lines = [line for line in _COLOUR.sub("", str(error)).strip().splitlines() if line.strip()]
-    message = _telling(lines).strip()[:300]
     frames = traceback.extract_tb(error.__traceback__)
     ours = [
         frame
@@ -97,18 +93,7 @@ def describe(error: BaseException) -> ToolkitError:
         and any(part in frame.filename for part in ("/toolkit/", "/exporters/", "/trainers/"))
     ]
     place = f" (at {ours[-1].name})" if ours else ""
-    return TaskFailed(f"{type(error).__name__}: {message}{place}")
-
-
-def _telling(lines: Sequence[str]) -> str:
-    """The line of an exception's text that says what is wrong."""
-    if not lines:
-        return "no message"
-    if lines[0].startswith(_GRAPH):
-        told = (line for line in lines[1:] if not line.startswith(("Detected at", "  File", "\t", "<stack traces")))
-        return next(told, lines[0])
-    # TorchScript and AutoGraph put the user's lines first, and what is wrong with them last.
-    return lines[-1] if lines[0].startswith(_LAST_LINE) else lines[0]
+    return TaskFailed(f"{described(error, _LONGEST)}{place}")
 
 
 def _take_over_pipes() -> tuple[FileIO, FileIO]:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from toolkit.causes import described
 from toolkit.errors import ExportFailed, ToolkitError, UnsupportedOperator
 
 _LOGGER = "tf2onnx.tfonnx"
@@ -38,7 +39,7 @@ def named(operators: dict[str, str]) -> Iterator[None]:
     except ToolkitError:
         raise
     except Exception as error:
-        why = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
+        why = described(error)
         if not listener.nodes:
             raise ExportFailed(f"tf2onnx stopped ({why})") from error
         node = listener.nodes[0]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toolkit.causes import said
 from toolkit.errors import Inconclusive
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def run(model: ir.Model, inputs: Mapping[str, Array], *, wide: bool = True) -> T
     try:
         module = builder.build().eval()
     except Exception as error:
-        raise Inconclusive(f"its graph cannot be rebuilt ({_first_line(error)})") from error
+        raise Inconclusive(f"its graph cannot be rebuilt ({said(error)})") from error
     module = module.double() if wide else module
     names = {node.name: str(value.name) for value, node in builder.values.items() if node.op != "get_attr"}
     arrays: dict[str, Array] = {}
@@ -114,12 +115,8 @@ def run(model: ir.Model, inputs: Mapping[str, Array], *, wide: bool = True) -> T
     except Inconclusive:
         raise
     except Exception as error:
-        raise Inconclusive(f"its graph does not run in float64 ({_first_line(error)})") from error
+        raise Inconclusive(f"its graph does not run in float64 ({said(error)})") from error
     return Trace(model, arrays)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _in_order(model: ir.Model, inputs: Mapping[str, Array]) -> list[Array]:
