@@ -82,7 +82,7 @@ def export(
     allow: Sequence[str] = (),
     data: str | Path | None = None,
     devices: Sequence[str] = ("cpu",),
-    count: int = verifier.DEFAULT_COUNT,
+    count: int | None = None,
     seed: int = 7,
     latency: bool = True,
     search: float = 0.0,
@@ -112,7 +112,7 @@ def export(
         allow: classes, as "package.module.Class", that a pickled model may be built of; nothing else in it is called.
         data: an .npz of real inputs to verify with.
         devices: where to verify.
-        count: how many inputs to verify with.
+        count: how many inputs to verify with; None for 512, fewer if the source takes long.
         seed: of the generated inputs.
         latency: whether to time the files against the source.
         search: seconds to look, for each file, for an input on which it differs after all.

@@ -198,7 +198,7 @@ def test_export_says_what_it_would_do(toolkit, at_desk):
     assert (done.code, done.err) == (0, "")
     assert done.out == (
         "source   zoo_torch:build: torch-factory, opened by torch\nwrite    out/model.onnx\nwrite    out/model.h5\n"
-        "verify   on cpu with 512 inputs\n"
+        "verify   on cpu with up to 512 inputs\n"
     )
     assert not Path("out").exists()
 

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 )
 @options.precision_options
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs to verify with.")
-@click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to verify with.")
+@click.option(
+    "--count",
+    type=click.IntRange(32),
+    help="Inputs to verify with.  [default: 512, or fewer where those take the source over 10 s]",
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
 @click.option("--latency/--no-latency", default=True, help="Time the files against the source.")
 @click.option(
@@ -148,5 +152,5 @@ def _describe(source: str, to: tuple[str, ...], output: Path, given: dict[str, A
     click.echo(f"source   {plain(source)}: {found.kind}, opened by {found.runtime}")
     for name in names:
         click.echo(f"write    {output / formats.by_name(name).file}")
-    click.echo(f"verify   on {', '.join(given['devices'])} with {given['count']} inputs")
+    click.echo(f"verify   on {', '.join(given['devices'])} with {given['count'] or 'up to 512'} inputs")
     return 0

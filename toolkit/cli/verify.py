@@ -18,7 +18,11 @@ from toolkit.errors import EXIT_FAILED, EXIT_MISSING, EXIT_PASSED
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz of real inputs, one array per input.")
 @options.precision_options
-@click.option("--count", type=click.IntRange(32), default=512, show_default=True, help="Inputs to compare on.")
+@click.option(
+    "--count",
+    type=click.IntRange(32),
+    help="Inputs to compare on.  [default: 512, or fewer where those take the source over 10 s]",
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the generated inputs.")
 @click.option("--atol", type=float, help="A limit of your own; it can only make the verdict stricter.")
 @click.option("--rtol", type=float, help="A limit of your own; it can only make the verdict stricter.")

@@ -120,7 +120,7 @@ def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool
     row = replace(row, accuracy=_accuracy(subject, outputs))
     answers, mismatches, compared, judgement = _first_lens(subject, answers, outputs, settings)
     if judgement.doubtful:
-        extra = subject.more(_MORE_INPUTS * settings.count, settings.seed + 1)
+        extra = subject.more(_MORE_INPUTS * subject.plan.count, settings.seed + 1)
         if extra is not None:
             outputs = [*outputs, *_run(side, extra.batches)]
             answers, mismatches, compared, judgement = _first_lens(subject, answers.extended(extra), outputs, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from exporters.precision.kinds import FULL
 from exporters.sources.source import Source
 from toolkit import manifest
 from toolkit.signature import Signature
-from toolkit.verification import condition, golden, plan, reduced, reference
+from toolkit.verification import condition, effort, golden, plan, reduced, reference
 from toolkit.verification.compare import Measured
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Data, Plan
@@ -24,15 +25,13 @@ from toolkit.worker.pool import WorkerPool
 
 Stage = Callable[[str], None]
 
-DEFAULT_COUNT = 512
-
 
 @dataclass(frozen=True)
 class Settings:
     """What a verification is asked to do."""
 
     devices: tuple[str, ...] = ("cpu",)
-    count: int = DEFAULT_COUNT
+    count: int | None = None  # inputs to compare on; None: as many as `effort` finds affordable
     seed: int = 7
     thresholds: Thresholds = field(default_factory=Thresholds)
     latency: bool = True
@@ -113,10 +112,10 @@ def subject_of(pool: WorkerPool, side: Side, resolved: Source, data: str | Path 
     asked = reduced.reduction(settings.precision, settings.calibrate, real, side.signature, settings.formats)
     if asked.precision == "int8" and real is None and settings.calibrate is not None:
         real = plan.load_data(reduced.files(Path(settings.calibrate))[0], side.signature)
-    made = plan.make(side.signature, real, count=settings.count, seed=settings.seed, left_out=asked.left_out,
-                     ranges=side.ranges)  # fmt: skip
-    made = replace(made, not_tried=(*made.not_tried, *asked.not_tried))
+    planned = partial(plan.make, side.signature, real, seed=settings.seed, left_out=asked.left_out, ranges=side.ranges)
     settings.stage(f"run {resolved.name}")
+    made = planned(count=settings.count) if settings.count else _affordable(side, planned)
+    made = replace(made, not_tried=(*made.not_tried, *asked.not_tried))
     answers = reference.ask(side, made.batches)
     accuracy = reference.accuracy(side.contract, answers.batches, answers.source, made.labels)
     measure = None if asked.is_full else reduced.yardstick(pool, side, asked)
@@ -129,6 +128,13 @@ def subject_of(pool: WorkerPool, side: Side, resolved: Source, data: str | Path 
         resolved.name, resolved.kind, side.signature, made, answers, side, resolved, prints, described, data=real,
         yardstick=measure,
     )  # fmt: skip
+
+
+def _affordable(side: Side, planned: Callable[..., Plan]) -> Plan:
+    seconds = effort.measured(side, planned(count=plan.MINIMUM))
+    count = effort.affordable(seconds)
+    made = planned(count=count)
+    return made if count == effort.MOST else replace(made, not_tried=(*made.not_tried, effort.words(count, seconds)))
 
 
 def from_bundle(folder: Path) -> Subject:

@@ -20,11 +20,11 @@ from toolkit.verification import environment, gate, rows, worst_input
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.report import Report
 from toolkit.verification.sides import open_source
-from toolkit.verification.subject import DEFAULT_COUNT, Settings, Stage, Subject, from_bundle, subject_of
+from toolkit.verification.subject import Settings, Stage, Subject, from_bundle, subject_of
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
 
-__all__ = ["DEFAULT_COUNT", "Settings", "Subject", "compare_files", "subject_of", "verify"]
+__all__ = ["Settings", "Subject", "compare_files", "subject_of", "verify"]
 
 
 def verify(
@@ -39,7 +39,7 @@ def verify(
     signature: str | None = None,
     trust: Sequence[str] = (),
     allow: Sequence[str] = (),
-    count: int = DEFAULT_COUNT,
+    count: int | None = None,
     seed: int = 7,
     atol: float | None = None,
     rtol: float | None = None,
@@ -70,7 +70,7 @@ def verify(
         signature: which signature of a SavedModel is the source, where it has several.
         trust: SHA-256 prefixes of files that may run code when they are opened.
         allow: classes, as "package.module.Class", that a pickled model may be built of; nothing else in it is called.
-        count: how many inputs to compare on (at least 32).
+        count: how many inputs to compare on (at least 32); None for 512, fewer if the source takes long.
         seed: of the generated inputs.
         atol: largest absolute difference allowed, on top of the verdict's own limits.
         rtol: largest relative difference allowed; of `atol` and `rtol` one must hold.
