@@ -37,6 +37,11 @@ class FakeSide:
     def run_float64(self, batches):
         return [{"y": _model(batch.inputs["x"].astype(np.float64))} for batch in batches]
 
+    def run(self, batches):
+        return [
+            {name: array.astype(np.float32) for name, array in batch.items()} for batch in self.run_float64(batches)
+        ]
+
 
 def _answers(cancelling=(5,), rows=32):
     """Source answers that are right to 1e-7, and by luck exact on the inputs that cancel."""
@@ -82,6 +87,26 @@ def test_the_rounding_of_an_ill_conditioned_input_is_allowed():
     assert 0.05 < moves[5] < 0.3  # two ULP of 2**-23, more or less, in 2**-20
     assert moves[4] < 1e-6  # a neighbour in the same batch
     assert not moves[8:].any()  # the others were not asked
+
+
+def test_what_the_source_errs_by_beside_an_input_is_allowed():
+    """Rounding within the model, which moves its inputs' truth by little, and which the source escaped by luck."""
+    answers = _answers(cancelling=())
+
+    class Noisy(FakeSide):
+        generator = np.random.default_rng(1)
+
+        def run(self, batches):
+            found = super().run(batches)
+            for batch in found:
+                batch["y"][1] *= np.float32(1 + 1e-4 * self.generator.standard_normal())
+            return found
+
+    export = _export(answers, 5, 1e-4)
+    assert _compared(answers, export)[1].ratios[5] > 10
+    weighed = condition.weigh(Noisy(), answers, _beyond(answers, export))
+    assert _compared(weighed, export)[1].ratios[5] < 3
+    assert weighed.condition(SPEC)[4] < 1e-6  # a neighbour in the same batch
 
 
 def test_an_error_beyond_that_rounding_is_not_allowed():

@@ -1,10 +1,11 @@
-"""How far an input's own rounding moves the truth: the noise that any float32 run of it has to be allowed.
+"""How far rounding moves the outputs of an input: the noise that any float32 run of it has to be allowed.
 
 A source may hit the truth of an ill-conditioned input by luck (a saturated gate, a softmax of large scores). Where a
-few inputs alone are beyond their limit, those are weighed: the source's float64 form is run on the same inputs moved
-by 1 ULP of their float32, several times, and their noise is floored at what that does to the outputs. A wrong file
-gains nothing by it: on a well-conditioned input a ULP moves the truth by less than the source's noise. Denormal numbers
-are moved to 0 as well: some runtimes take them for that.
+few inputs alone are beyond their limit, those are weighed: the source and its float64 form are run on the same inputs
+moved by 1 ULP of their float32, several times, and their noise is floored at what that does to the truth, and at what
+the source errs by there. A wrong file gains nothing by it: on a well-conditioned input a ULP moves the truth by less
+than the source's noise, and the source errs no more beside an input than on it. Denormal numbers are moved to 0 as
+well: some runtimes take them for that.
 """
 
 from __future__ import annotations
@@ -58,14 +59,19 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
     classes = not all(spec.is_float for spec in side.signature.outputs)
     squares: dict[int, dict[str, Array]] = {}
     for _ in range(_MOVES):
-        moved = side.run_float64([answers.batches[i].nudged(generator) for i in wanted])
+        batches = [answers.batches[i].nudged(generator) for i in wanted]
+        moved, beside = side.run_float64(batches), side.run(batches)
         far = side.run_float64([answers.batches[i].nudged(generator, _FAR) for i in wanted]) if classes else moved
-        for index, near, farther in zip(wanted, moved, far, strict=True):
+        for index, near, farther, source in zip(wanted, moved, far, beside, strict=True):
             for spec in side.signature.outputs:
-                found = _moves(spec, answers, index, (near if spec.is_float else farther)[spec.name])
+                name = spec.name
+                moves = _moves(spec, answers, index, (near if spec.is_float else farther)[name])
+                errs = _errs(spec, near[name], source[name]) if spec.is_float else moves
                 sums = squares.setdefault(index, {})
-                sums[spec.name] = sums.get(spec.name, 0) + found**2
-    conditions = {i: {name: np.sqrt(sums / _MOVES) for name, sums in each.items()} for i, each in squares.items()}
+                sums[name] = sums.get(name, 0) + np.stack([moves, errs]) ** 2
+    conditions = {
+        i: {name: np.sqrt(sums / _MOVES).max(0) for name, sums in each.items()} for i, each in squares.items()
+    }
     denormal = [i for i in wanted if answers.batches[i].is_denormal]
     for index, flushed in zip(
         denormal, side.run_float64([answers.batches[i].flushed() for i in denormal]), strict=True
@@ -90,12 +96,19 @@ def _moves(spec: TensorSpec, answers: Answers, index: int, moved: Array) -> Arra
     return np.where(np.isfinite(found), found, 0.0)
 
 
+def _errs(spec: TensorSpec, truth: Array, source: Array) -> Array:
+    """The source's own error beside each input, relative to the size of its output."""
+    pairs = zip(compare.rows_of(spec, [truth]), compare.rows_of(spec, [source]), strict=True)
+    found = np.array([compare.relative_difference(t, s, s) for t, s in pairs])
+    return np.where(np.isfinite(found), found, 0.0)
+
+
 def words(signature: Signature, answers: Answers) -> str:
     """What was found of the inputs that were weighed, for the row's notes."""
     largest = max((float(answers.condition(spec).max(initial=0.0)) for spec in signature.outputs if spec.is_float),
                   default=0.0)  # fmt: skip
     ties = sum(int(np.ceil(answers.condition(spec)).sum()) for spec in signature.outputs if not spec.is_float)
-    found = [f"moved by 1 ULP they move the truth by up to {largest:.1e} of itself"] if largest else []
+    found = [f"moved by 1 ULP they move the outputs by up to {largest:.1e} of itself"] if largest else []
     if ties:
         found.append(f"{ties} classes are ties")
     return f"a few inputs are ill-conditioned: {', '.join(found) or 'no more than others'}; that is part of their noise"
