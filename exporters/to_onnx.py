@@ -93,13 +93,18 @@ def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
 
 def _dynamic_shapes(torch: Any, signature: Signature) -> Any:
     """The inputs' structure with {axis: Dim} at its leaves: a Dim with bounds raises where tracing would bake it in."""
-    dims = {
-        symbol: torch.export.Dim(symbol, min=1, max=signature.limit(symbol) or _LONGEST) for symbol in signature.symbols
-    }
+    dims = {symbol: _dim(torch, signature, symbol) for symbol in signature.symbols}
     leaves = {
         spec.name: {axis: dims[symbol] for axis, symbol in spec.dynamic_dims.items()} for spec in signature.inputs
     }
     return unflatten(signature.input_structure, leaves)
+
+
+def _dim(torch: Any, signature: Signature, symbol: str) -> Any:
+    multiple, longest = signature.multiple(symbol), signature.limit(symbol) or _LONGEST
+    if multiple == 1:
+        return torch.export.Dim(symbol, min=1, max=longest)
+    return multiple * torch.export.Dim(f"{symbol}_parts", min=1, max=max(longest // multiple, 1))
 
 
 def _from_torch_scripted(model: TorchRunner, path: Path, options: ExportOptions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def from_onnx(path: Path, target: Path, signature: Signature, contract: Contract
 
 def positional(signature: Signature) -> Signature:
     """The same tensors without nesting: what is rebuilt from an ONNX graph takes and returns them in its order."""
-    return Signature(signature.inputs, signature.outputs, limits=signature.limits)
+    return replace(signature, input_structure=None, output_structure=None)
 
 
 def _script(model: TorchRunner, path: Path, _: ExportOptions) -> None:

@@ -266,7 +266,7 @@ def _require_repeatable(side: Side, name: str) -> None:
     first, second = asked(side, [Batch("example", values, 1)] * 2)
     if any(not same(array, second[name]) for name, array in first.items()):
         raise Inconclusive(
-            "the source gives other outputs when it is run again: it is random",
+            "the source gives other outputs when run again: it is random, or keeps a state",
             where=name,
             hint="Take the randomness out of its forward pass, or fix its seed there; nothing was written.",
         )

@@ -30,7 +30,9 @@ DTYPES = (
 _SPEC = re.compile(r"(?P<name>[^:\[\]]+):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\]]*)\]")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SIZE = re.compile(r"[1-9][0-9]{0,18}")
-_DIM = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:<=(?P<max>[1-9][0-9]{0,18}))?")
+_DIM = re.compile(
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:%(?P<multiple>[1-9][0-9]{0,8}))?(?:<=(?P<max>[1-9][0-9]{0,18}))?"
+)
 
 
 def is_float(dtype: str) -> bool:
@@ -88,7 +90,8 @@ class Signature:
 
     `input_structure` and `output_structure` say how the flat tensors nest: a list of positional arguments, a dict of
     keyword arguments, a lone name for a single value. Left out, inputs are positional in order, a single output is
-    bare and several outputs are a list. `limits` holds the largest size of a symbol where one was declared.
+    bare and several outputs are a list. `limits` holds the largest size of a symbol where one was declared, `multiples`
+    what its sizes are multiples of.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -96,6 +99,7 @@ class Signature:
     input_structure: Structure = None
     output_structure: Structure = None
     limits: tuple[tuple[str, int], ...] = ()
+    multiples: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
@@ -152,6 +156,15 @@ class Signature:
     def limit(self, symbol: str) -> int | None:
         return dict(self.limits).get(symbol)
 
+    def multiple(self, symbol: str) -> int:
+        return dict(self.multiples).get(symbol, 1)
+
+    def sized(self, symbol: str, size: int) -> int:
+        """A size that the symbol may have: `size`, rounded up to a multiple, or the largest one allowed."""
+        multiple, limit = self.multiple(symbol), self.limit(symbol)
+        size = -(-size // multiple) * multiple
+        return size if limit is None else min(size, max(limit // multiple, 1) * multiple)
+
     def input(self, name: str) -> TensorSpec:
         return next(spec for spec in self.inputs if spec.name == name)
 
@@ -168,7 +181,7 @@ class Signature:
             "input_structure": self.input_structure,
             "output_structure": self.output_structure,
             "limits": dict(self.limits),
-        }
+        } | ({"multiples": dict(self.multiples)} if self.multiples else {})
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Signature:
@@ -177,20 +190,21 @@ class Signature:
             tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
             data.get("input_structure"),
             data.get("output_structure"),
-            tuple(sorted((str(k), int(v)) for k, v in data.get("limits", {}).items())),
+            *(tuple(sorted((str(k), int(v)) for k, v in data.get(key, {}).items())) for key in ("limits", "multiples")),
         )
 
 
-def parse_input(text: str) -> tuple[TensorSpec, dict[str, int]]:
-    """Read `NAME:DTYPE[DIM,...]`, the form of `--input`; a DIM is a size, a name, or `name<=max`.
+def parse_input(text: str) -> tuple[TensorSpec, dict[str, int], dict[str, int]]:
+    """Read `NAME:DTYPE[DIM,...]`, the form of `--input`; a DIM is a size, a name, `name%multiple` or `name<=max`.
 
-    Returns the spec and the limits that it declares. Raises BadInput with the form that is wanted.
+    Returns the spec, and the limits and the multiples that it declares. Raises BadInput with the form that is wanted.
     """
     match = _SPEC.fullmatch(text.replace(" ", ""))
     if not match:
         raise _bad_input(text, "it has another form")
     shape: list[Dim] = []
     limits: dict[str, int] = {}
+    multiples: dict[str, int] = {}
     for part in match["shape"].split(",") if match["shape"] else ():
         symbol = _DIM.fullmatch(part)
         if _SIZE.fullmatch(part):
@@ -199,9 +213,11 @@ def parse_input(text: str) -> tuple[TensorSpec, dict[str, int]]:
             shape.append(symbol["name"])
             if symbol["max"]:
                 limits[symbol["name"]] = int(symbol["max"])
+            if symbol["multiple"]:
+                multiples[symbol["name"]] = int(symbol["multiple"])
         else:
             raise _bad_input(text, f"'{part}' is neither a size nor a name")
-    return TensorSpec(match["name"], match["dtype"], tuple(shape)), limits
+    return TensorSpec(match["name"], match["dtype"], tuple(shape)), limits, multiples
 
 
 def _bad_input(text: str, why: str) -> BadInput:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from exporters.sources import examples
+from exporters.sources import examples, multiples
 from toolkit.runtime.runner import Runner
 from toolkit.signature import Dim, Signature, TensorSpec
 
@@ -21,7 +21,7 @@ def named(runner: Runner) -> Signature:
     """The runner's signature, after two runs at sizes that are all different. A framework's graph knows an output's
     unknown size only as unknown; one that has an input's size both times is called like it, the others stay.
     """
-    signature = _agreeing(runner)
+    signature = runner.signature = _fitting(_agreeing(runner), runner)
     known = set(signature.symbols)
     if all(set(spec.dynamic_dims.values()) <= known for spec in signature.outputs):
         return signature
@@ -47,6 +47,23 @@ def _agreeing(runner: Runner) -> Signature:
         return signature
     runner.notes.append("inputs have one size along an axis: the model raised where they had two")
     return tied
+
+
+def _fitting(signature: Signature, runner: Runner) -> Signature:
+    """The signature; where the model takes not every size, with what its sizes are multiples of."""
+    runner.signature = signature
+    if set(signature.symbols) <= {signature.batch} or _runs(runner):
+        return signature
+
+    def takes(candidate: Signature) -> bool:
+        runner.signature = candidate
+        return _runs(runner)
+
+    found = multiples.taken(signature, takes)
+    if found is None:
+        return signature
+    runner.notes.append(multiples.words(found))
+    return found
 
 
 def _tied(signature: Signature) -> Signature:

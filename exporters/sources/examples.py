@@ -18,12 +18,14 @@ _IMAGE = 32  # more for the sides of images, which networks halve several times
 
 def sizes(signature: Signature, step: int) -> dict[str, int]:
     """A size for each symbol: batch 2, other symbols larger and pairwise different; `step` 1 gives a second set."""
-    chosen = {}
+    chosen: dict[str, int] = {}
     for index, symbol in enumerate(signature.symbols):
         size = (_FIRST, _SECOND)[step] if index == 0 else 5 + 4 * index + step
         size += _IMAGE if symbol in signature.image_sides else 0
-        limit = signature.limit(symbol)
-        chosen[symbol] = min(size, limit) if limit else size
+        size = signature.sized(symbol, size)
+        while size in chosen.values() and signature.sized(symbol, size + 1) > size:
+            size = signature.sized(symbol, size + 1)
+        chosen[symbol] = size
     return chosen
 
 

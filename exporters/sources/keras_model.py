@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from exporters.sources import examples, factory
+from exporters.sources import examples, factory, keras_built
 from exporters.sources.source import Kind, Source
 from toolkit import metadata
 from toolkit.causes import raised
@@ -105,6 +105,11 @@ class KerasRunner(TensorFlowRunner):
             )
 
     def _inputs_of(self, example: Any) -> Signature:
+        shapes = keras_built.shapes_of(self.model) if example is None else None
+        if shapes is not None:
+            example = keras_built.example(self._import_keras(), self.model, shapes)
+            if example is not None:
+                return _free(example_signature(example), keras_built.flat(shapes))
         if example is None:
             raise BadInput(
                 "a subclassed model does not say what its inputs are",
@@ -154,7 +159,7 @@ def with_outputs(inputs: Signature, function: Any) -> Signature:
     found = function.structured_outputs
     names = list(leaves(inputs.output_structure)) or list(found)
     outputs = tuple(spec_of(name, found[name]) for name in names)
-    return Signature(inputs.inputs, outputs, inputs.input_structure, None, inputs.limits)
+    return replace(inputs, outputs=outputs, output_structure=None)
 
 
 def example_signature(example: Any) -> Signature:
@@ -168,6 +173,16 @@ def example_signature(example: Any) -> Signature:
         specs.append(replace(spec, shape=(BATCH, *spec.shape[1:]) if spec.shape else ()))
     structure: Any = {spec.name: spec.name for spec in specs} if named else None
     return Signature(tuple(specs), (), structure)
+
+
+def _free(signature: Signature, shapes: list[tuple[int | None, ...]]) -> Signature:
+    """The signature of an example with the dimensions free that are so in the shapes that a model was built with."""
+    specs = []
+    for spec, shape in zip(signature.inputs, shapes, strict=True):
+        sizes = zip(spec.shape, shape, strict=True)
+        free = (f"{spec.name}_{axis}" if axis and known is None else size for axis, (size, known) in enumerate(sizes))
+        specs.append(replace(spec, shape=tuple(free)))
+    return replace(signature, inputs=tuple(specs))
 
 
 def open_factory(source: Source, device: str, threads: int | None) -> KerasRunner:

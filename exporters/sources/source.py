@@ -53,8 +53,14 @@ class Source:
         if not self.inputs:
             return None
         parsed = [parse_input(text) for text in self.inputs]
-        limits = {symbol: largest for _, found in parsed for symbol, largest in found.items()}
-        return Signature(tuple(spec for spec, _ in parsed), (), limits=tuple(sorted(limits.items())))
+        limits = {symbol: largest for _, found, _ in parsed for symbol, largest in found.items()}
+        multiples = {symbol: number for *_, found in parsed for symbol, number in found.items()}
+        return Signature(
+            tuple(spec for spec, *_ in parsed),
+            (),
+            limits=tuple(sorted(limits.items())),
+            multiples=tuple(sorted(multiples.items())),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

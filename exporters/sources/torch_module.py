@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from exporters.sources import examples, factory, plain_outputs
+from exporters.sources import examples, factory, multiples, plain_outputs
 from exporters.sources.source import Kind, Source
 from toolkit.causes import raised
 from toolkit.contract import Contract
@@ -50,10 +50,29 @@ class TorchModuleRunner(TorchRunner):
         if inputs.outputs:
             self.signature = inputs
         elif declared or not self.given:
-            self.signature = self._with_outputs(self._arranged(inputs))
+            self.signature = self._at_sizes(self._arranged(inputs))
         else:
             self.signature = self._as_given(inputs)
         return self
+
+    def _at_sizes(self, inputs: Signature) -> Signature:
+        """The signature of inputs of free sizes; where the model does not take all of them, those that it takes."""
+        try:
+            return self._with_outputs(inputs)
+        except FactoryFailed:
+            found = multiples.taken(inputs, self._takes)
+            if found is None:
+                raise
+            self.notes.append(multiples.words(found))
+            return self._with_outputs(found)
+
+    def _takes(self, inputs: Signature) -> bool:
+        try:
+            for step in (0, 1):
+                self._run(inputs, examples.sizes(inputs, step))
+        except FactoryFailed:
+            return False
+        return True
 
     def _as_given(self, inputs: Signature) -> Signature:
         """The signature of example inputs; where the model takes them at no other size, their sizes stay."""
@@ -134,7 +153,7 @@ class TorchModuleRunner(TorchRunner):
             shapes = zip(first[name].shape, second[name].shape, strict=True)
             dims = tuple(_dim(name, axis, pair, chosen) for axis, pair in enumerate(shapes))
             specs.append(replace(spec_of(name, first[name]), shape=dims))
-        return Signature(inputs.inputs, tuple(specs), inputs.input_structure, structure, inputs.limits)
+        return replace(inputs, outputs=tuple(specs), output_structure=structure)
 
     def _outputs_at(self, inputs: Signature, sizes: dict[str, int]) -> tuple[Structure, dict[str, Any]]:
         return flatten(self._run(inputs, sizes), "output", is_leaf=self._is_tensor)

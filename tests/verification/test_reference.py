@@ -21,7 +21,10 @@ from toolkit.verification.report import Verdict
 
 # Model -> verdict on its own TorchScript file, and the reason.
 DOUBTFUL = {
-    "random": (Verdict.INCONCLUSIVE, "the source gives other outputs when it is run again: it is random"),
+    "random": (
+        Verdict.INCONCLUSIVE,
+        "the source gives other outputs when run again: it is random, or keeps a state",
+    ),
     "constant": (Verdict.INCONCLUSIVE, "the source's outputs do not depend on its inputs"),
     "bfloat16": (Verdict.INCONCLUSIVE, "it computes in reduced precision"),
     "hollow": (Verdict.INCONCLUSIVE, "the source's output 'empty' holds nothing that could be compared"),

@@ -329,8 +329,10 @@ def _sizes(signature: Signature, batch: int, index: int) -> dict[str, int]:
     for position, symbol in enumerate(signature.symbols):
         others = _IMAGE_SIZES if symbol in signature.image_sides else _OTHER_SIZES
         size = batch if symbol == signature.batch else others[position % 2][index % 2]
-        limit = signature.limit(symbol)
-        sizes[symbol] = min(size, limit) if limit else size
+        step = signature.multiple(symbol)
+        if step > 1:  # rounded alone, sizes near each other would become one
+            size += step * (position % 2 + index % 2)
+        sizes[symbol] = signature.sized(symbol, size)
     return sizes
 
 
@@ -375,6 +377,7 @@ def _not_tried(signature: Signature, data: Data | None, ranges: Mapping[str, int
         missing.insert(0, "real data (none was given: --data FILE.npz)")
     elif data.is_example:
         missing.insert(0, "real data but for the model's own example (--data FILE.npz)")
+    missing += [f"sizes of '{symbol}' that are no multiples of {number}" for symbol, number in signature.multiples]
     for spec in signature.inputs:
         if spec.dtype.startswith(("int", "uint")) and not spec.is_pictures:
             if (data is None or data.is_example) and spec.name in ranges:

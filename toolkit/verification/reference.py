@@ -100,7 +100,11 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     source = asked(side, batches)
     again = sample(batches, _REPEATED)
     repeats = _equal([source[i] for i in again], side.run([batches[i] for i in again]))
-    doubts = [] if repeats else [Doubt("the source gives other outputs when it is run again: it is random", blind=True)]
+    doubts = (
+        []
+        if repeats
+        else [Doubt("the source gives other outputs when run again: it is random, or keeps a state", blind=True)]
+    )
     doubts += _empty(side.signature, source)
     if _constant(side.signature, source):
         doubts.append(Doubt("the source's outputs do not depend on its inputs"))

@@ -157,7 +157,7 @@ def open_file(
     opened = worker.call(f"{_TASKS}:open_file", params)
     signature = Signature.from_json(opened["signature"])
     if not opened["names_are_declared"]:
-        signature = Signature(source.inputs, source.outputs, limits=source.limits)
+        signature = Signature(source.inputs, source.outputs, limits=source.limits, multiples=source.multiples)
         worker.call(f"{_TASKS}:adopt_signature", {"handle": opened["handle"], "signature": signature.to_json()})
     side = FileSide(
         worker,

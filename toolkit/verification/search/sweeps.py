@@ -42,9 +42,9 @@ def _sizes(domain: Domain, generator: np.random.Generator) -> Iterator[list[Batc
     ladder += [2**p + step for p in range(7, 10) for step in (-1, 0, 1) if 2**p + step <= _LARGEST_SIZE]
     wanted: list[dict[str, int]] = []
     for size in ladder:
-        wanted += [{**base, symbol: size} for symbol in symbols if size <= (signature.limit(symbol) or size)]
+        wanted += [{**base, symbol: size} for symbol in symbols if size == signature.sized(symbol, size)]
         if len(symbols) > 1:
-            together = {symbol: min(size, signature.limit(symbol) or size) for symbol in symbols}
+            together = {symbol: signature.sized(symbol, size) for symbol in symbols}
             wanted += [{**base, **{s: n for s, n in together.items() if s != signature.batch}}, together]
     made = []
     for sizes in wanted:
