@@ -18,9 +18,14 @@ RUNTIME = "ONNX Runtime"
 _CONTRIBUTED = "com.microsoft"  # operators of its own, of which ONNX has no schemas
 _ADVICE = "Write the model with operators of ONNX's own, or as functions inside the file."
 
+_REORDERED = "the file's nodes were not in the order in which they can be computed; they were sorted"
 
-def require(path: Path) -> None:
-    """Raise InvalidGraph for a file that is no valid model, and UnsupportedOperator for what nobody here can run."""
+
+def require(path: Path) -> list[str]:
+    """Raise InvalidGraph for a file that is no valid model, and UnsupportedOperator for what nobody here can run.
+
+    Returns what a user should know of how the file was read.
+    """
     model = read.read(path)
     newest = defs.onnx_opset_version()
     opset = model.opset_imports.get("", 0)
@@ -33,6 +38,7 @@ def require(path: Path) -> None:
     unknown = [node for node in model.graph.all_nodes() if not _is_known(node, model)]
     if unknown:
         raise unsupported(unknown, model, path.name, RUNTIME, _ADVICE)
+    return [_REORDERED] if model.meta.get(read.REORDERED) else []
 
 
 def _is_known(node: ir.Node, model: ir.Model) -> bool:

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import uses_external_data
 
-from exporters.graph import adopt
+from exporters.graph import adopt, order
 from toolkit.causes import said
 from toolkit.errors import InvalidGraph
 
@@ -21,21 +21,22 @@ type_error_hint = "Give a path, an onnx.ModelProto or an onnx_ir.Model."
 IN_MEMORY = "the model in memory"
 _LONGEST = 300  # characters of a library's own words
 _LARGE = 1024  # bytes; smaller tensors may be shapes and axes, which the checker reads
+REORDERED = "reordered"  # key in `Model.meta`: the nodes were not in the order in which they can be computed
 _TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 
 
 def read(model: str | Path | onnx.ModelProto | ir.Model) -> ir.Model:
     """Read and validate an ONNX model.
 
-    Returns an onnx-ir model that the caller may change: neither the file nor the object given is touched.
+    Returns an onnx-ir model that the caller may change: neither the file nor the object given is touched. Nodes that
+    come before what they read are put behind it, which `meta[REORDERED]` tells.
     Raises InvalidGraph, naming the file and the node, for a file that is no ONNX model, that ONNX's own checker
     refuses, or whose weights are missing or lie outside the model's own folder.
     """
     if isinstance(model, ir.Model):
         return read(ir.to_proto(model))
     if isinstance(model, onnx.ModelProto):
-        _check(model, IN_MEMORY)
-        return _to_ir(model, IN_MEMORY)
+        return _to_ir(model, IN_MEMORY, reorder=_check(model, IN_MEMORY))
     if isinstance(model, str | Path):
         return _read_file(Path(model))
     raise InvalidGraph(f"a {type(model).__name__} is not an ONNX model", hint=type_error_hint)
@@ -51,8 +52,7 @@ def _read_file(path: Path) -> ir.Model:
         raise InvalidGraph("there is no such file", where=str(path), hint="Give the path of an .onnx file.")
     proto = _parse(path)
     _check_external_data(proto, path)
-    _check(proto, path.name)
-    model = _to_ir(proto, path.name)
+    model = _to_ir(proto, path.name, reorder=_check(proto, path.name))
     # Weights outside the file are read where they lie, when they are asked for.
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
@@ -75,24 +75,31 @@ def _parse(path: Path) -> onnx.ModelProto:
     return proto
 
 
-def _to_ir(proto: onnx.ModelProto, where: str) -> ir.Model:
+def _to_ir(proto: onnx.ModelProto, where: str, *, reorder: bool) -> ir.Model:
     try:
-        return adopt.adopt(ir.from_proto(proto))
+        model = adopt.adopt(ir.from_proto(proto))
+        if reorder:
+            model.graph.sort()
+            model.meta[REORDERED] = True
     except Exception as error:  # onnx-ir raises whatever comes of a value that is not what its place asks for
         raise InvalidGraph(
             f"its graph does not hold together ({said(error)})", where=where, hint="Export it again."
         ) from error
+    return model
 
 
-def _check(proto: onnx.ModelProto, where: str) -> None:
+def _check(proto: onnx.ModelProto, where: str) -> bool:
+    """Raise InvalidGraph for what is no valid model; whether its nodes are to be brought into another order."""
     if not proto.HasField("graph") or not proto.opset_import:
         raise InvalidGraph("this is not an ONNX model, or it was cut short", where=where)
     _check_sizes(proto, where)
     try:
         light = _without_weights(proto)
+        reorder = order.sort(light.graph, where)
         onnx.checker.check_model(adopt.adopted_proto(light) or light)
     except (onnx.checker.ValidationError, EncodeError, DecodeError, ValueError) as error:
         raise InvalidGraph(_first_sentence(str(error)), where=where, hint="ONNX's own checker refuses it.") from error
+    return reorder
 
 
 def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -50,8 +50,10 @@ def open_onnx(source: Source, device: str, threads: int | None) -> Runner:
     from exporters.graph import known
 
     assert source.path is not None
-    known.require(Path(source.path))
-    return open_file(source, device, threads)
+    notes = known.require(Path(source.path))
+    runner = open_file(source, device, threads)
+    runner.notes += notes
+    return runner
 
 
 def open_savedmodel(source: Source, device: str, threads: int | None) -> Runner:

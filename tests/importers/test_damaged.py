@@ -50,11 +50,12 @@ def model(nodes: str, *, opsets: dict[str, int] | None = None) -> onnx.ModelProt
 
 
 ACME = {"": 18, "com.acme": 1}
+AGAIN = "\n  Export it again."
 CHECKER = "\n  ONNX's own checker refuses it."
 REFUSED = {
     "a cycle": (model("first=Add:x,b->a second=Relu:a->b last=Relu:b->y"),
-                "InvalidGraph: m.onnx: Nodes in a graph must be topologically sorted, however input 'b' of node: "
-                "name: first OpType: Add is not output of any previous nodes" + CHECKER),
+                "InvalidGraph: m.onnx, node 'first': it waits for its own result: nodes of the graph read each other's "
+                "in a circle" + AGAIN),
     "a missing input": (model("sum=Add:x,nowhere->y"),
                         "InvalidGraph: m.onnx: Nodes in a graph must be topologically sorted, however input 'nowhere' "
                         "of node: name: sum OpType: Add is not output of any previous nodes" + CHECKER),
