@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision keras-applications large fuzz-onnx import-scale bench-torchscript bench-savedmodel peers-torch peers-tf cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision keras-applications reexport large fuzz-onnx import-scale bench-torchscript bench-savedmodel bench-cells peers-torch peers-tf cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -65,6 +65,9 @@ torchvision: .venv-native/.ready  ## one model of each of torchvision's families
 keras-applications: $(READY)  ## keras.applications to every format -> docs/keras-applications.md
 	$(BIN)/python benchmarks/keras_families.py
 
+reexport: .venv-native/.ready  ## rebuilt modules through PyTorch's own exporters once more -> docs/reexport.md
+	.venv-native/bin/python benchmarks/reexport.py --missing
+
 large: $(READY)  ## a model of 3.2 GB to every format: memory and seconds by stage -> docs/large.md
 	$(BIN)/python benchmarks/large.py
 
@@ -80,6 +83,9 @@ bench-torchscript: .venv-native/.ready  ## TorchScript against native PyTorch ->
 
 bench-savedmodel: $(READY)  ## SavedModel from ONNX against what Keras exports itself -> docs/savedmodel-speed.md
 	for threads in 1 2; do $(BIN)/python benchmarks/savedmodel_speed.py --threads $$threads || exit 1; done
+
+bench-cells: $(READY)  ## unrolled cells as one operator: gain by number of steps -> table in docs/patterns.md
+	$(BIN)/python benchmarks/unrolled_cells.py
 
 peers-torch: .venv-peers/.ready  ## ONNX's cases through ours, onnx2torch, onnx2pytorch, onnx2fx -> docs/peers-torch.md
 	.venv-peers/bin/python benchmarks/peers_torch.py

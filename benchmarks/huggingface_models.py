@@ -7,7 +7,7 @@ a file of ids beside it: it needs the package transformers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,15 +123,16 @@ def folder_of(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
-def save(place: Path) -> None:
-    """Every model as a folder of its own, with data.npz beside it where it takes integers."""
+def save(place: Path, names: Iterable[str] = tuple(MODELS)) -> None:
+    """Each model as a folder of its own, with data.npz beside it where it takes integers."""
     import numpy as np
     import torch
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     make: Callable[[str], Any] = lambda name: getattr(transformers, name)  # noqa: E731
-    for name, model in MODELS.items():
+    for name in names:
+        model = MODELS[name]
         torch.manual_seed(0)
         inner = {key: make(config)(**sizes) for key, (config, sizes) in model.inner.items()}
         built = make(model.kind)(make(model.config)(**model.sizes, **inner))
