@@ -54,6 +54,7 @@ NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrap
 _LISTS = (list[int], list[int] | None)
 _COUNTS = (*_LISTS, int, int | None)
 _LONGEST = 200  # characters of a library's own words
+_SHORTEST = 8  # steps of a cell without a loop from which torch's own layers are faster (docs/patterns.md)
 _MATRIX = 2  # dimensions of a result that no layout touches
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 
@@ -83,7 +84,7 @@ def prepare(model: ir.Model) -> ir.Model:
     """Clean the graph, recognise spelled-out operators, and expand what the table lacks; then clean what came."""
     model = clean.clean(model)
     training.untie_normalizations(model)
-    model = recurrent.recover(model)
+    model = recurrent.recover(model, shortest=_SHORTEST)
     patterns.apply(model)
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))

@@ -243,6 +243,11 @@ build_gru_wide = stack((6, 40), lambda: L.GRU(150))  # its weights are large eno
 build_gru_hard = stack((6, 5), lambda: L.GRU(4, recurrent_activation="hard_sigmoid"))
 build_lstm_backwards = stack((None, 5), lambda: L.LSTM(4, go_backwards=True, return_sequences=True))
 build_lstm_gelu = stack((6, 5), lambda: L.LSTM(4, activation="gelu"))
+build_lstm_unrolled = stack((6, 5), lambda: L.LSTM(4, return_sequences=True, unroll=True),
+                            lambda: L.LSTM(3, unroll=True))
+build_gru_unrolled = stack((6, 5), lambda: L.GRU(4, go_backwards=True, return_sequences=True, unroll=True),
+                           lambda: L.GRU(3, reset_after=False, unroll=True))
+build_simple_rnn_unrolled = stack((6, 5), lambda: L.Bidirectional(L.SimpleRNN(4, return_sequences=True, unroll=True)))
 build_simple_rnn = stack((6, 5), lambda: L.SimpleRNN(4, activation="relu"))
 build_bidirectional = stack((6, 5), lambda: L.Bidirectional(L.GRU(4)))
 build_convolutional_lstm = stack((3, 5, 5, 2), lambda: L.ConvLSTM2D(3, 3, padding="same"))
@@ -408,12 +413,13 @@ def test_a_padded_maximum_is_out_of_reach_of_pad_fusion(exported: Exporter) -> N
         ("lstm", "LSTM"), ("lstm_backwards", "LSTM"), ("masked_lstm_sequence", "LSTM"), ("first_states", "LSTM"),
         ("gru", "GRU"), ("gru_reset_before", "GRU"), ("gru_backwards", "GRU"), ("gru_dynamic", "GRU"),
         ("gru_hard", "GRU"), ("gru_wide", "GRU"), ("masked_gru", "GRU"), ("bidirectional", "GRU"),
-        ("first_states", "GRU"), ("simple_rnn", "RNN"), ("masked_simple", "RNN"),
+        ("first_states", "GRU"), ("simple_rnn", "RNN"), ("masked_simple", "RNN"), ("lstm_unrolled", "LSTM"),
+        ("gru_unrolled", "GRU"), ("simple_rnn_unrolled", "RNN"),
     ],
 )  # fmt: skip
 def test_a_recurrent_layer_is_one_operator(exported: Exporter, name: str, kind: str) -> None:
     assert kind in exported[name].operators
-    assert "Loop" not in exported[name].operators
+    assert not {"Loop", "Sigmoid", "Tanh"} & exported[name].operators
 
 
 def test_a_cell_that_onnx_does_not_have_stays_a_loop(exported: Exporter) -> None:

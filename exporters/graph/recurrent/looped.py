@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 from onnx_ir.passes import common
 
 from exporters.graph import clean
-from exporters.graph.recurrent import cells, loop, masks, scan
-from exporters.graph.recurrent.cells import Cell, Gate
-from exporters.graph.recurrent.expression import Known, Sum
+from exporters.graph.recurrent import cells, loop, masks, scan, written
+from exporters.graph.recurrent.cells import Cell
+from exporters.graph.recurrent.expression import Sum
 from exporters.graph.recurrent.masks import Mask
 from exporters.graph.recurrent.steps import Output, State, Steps, is_used
-from exporters.graph.recurrent.writer import Array, Writer, is_zero
+from exporters.graph.recurrent.writer import Writer, is_zero
 from exporters.graph.values import same_size
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 _READ = {"Loop": loop.read, "Scan": scan.read}
 
 
-def recover(model: ir.Model) -> ir.Model:
+def replace(model: ir.Model) -> ir.Model:
     """Replace what can be replaced in the main graph. Shapes are inferred anew: loops hide the lengths of sequences."""
     stays: set[ir.Node] = set()
     if _next_loop(model.graph, stays) is None:
@@ -88,45 +90,38 @@ def _batch(cell: Cell) -> int:
 def _replace(graph: ir.Graph, steps: Steps, cell: Cell, mask: Mask | None) -> None:
     write = Writer(graph, steps.node)
     batched = len(steps.states[cell.states[0]].first.shape or ()) == 2
-    sequence = _by_time(write, cell, batched=batched)
+    sequence = written.by_time(write, cell.sequence, batched=batched)
     moved = masks.move(write, sequence, mask) if mask is not None else None
-    inputs = [moved.sequence if moved is not None else sequence, *_weights(write, steps.node, cell)]
+    inputs = [
+        moved.sequence if moved is not None else sequence,
+        *written.weights(write, written.name_of(steps.node, cell), cell),
+    ]
     inputs.append(moved.lengths if moved is not None else None)
     if not all(is_zero(steps.states[index].first) for index in cell.states):
         inputs += [_first(write, steps.states[index], cell, batched=batched) for index in cell.states]
-    every, *lasts = write.node(cell.kind, inputs, outputs=1 + len(cell.states), **_attributes(cell))
+    every, *lasts = write.node(cell.kind, inputs, outputs=1 + len(cell.states), **written.attributes(cell))
     axes = write.constant(np.array([1] if batched else [1, 2], np.int64))
     outputs = write.one("Squeeze", every, axes)
     if moved is not None and mask is not None:
         outputs = masks.put_back(write, outputs, moved, mask, cell.gates[0].recurrent.array.dtype)
     for output in steps.outputs:
         laid_out = _laid_out(write, outputs, output, cell)
-        _hand_over(output.value, write.one("Identity", laid_out) if is_used(laid_out) else laid_out)
+        written.hand_over(output.value, write.one("Identity", laid_out) if is_used(laid_out) else laid_out)
     for index, last in zip(cell.states, lasts, strict=True):
         old = steps.states[index].last
         if is_used(old):
-            _hand_over(old, write.one("Squeeze", last, write.constant(np.array([0] if batched else [0, 1], np.int64))))
+            written.hand_over(
+                old, write.one("Squeeze", last, write.constant(np.array([0] if batched else [0, 1], np.int64)))
+            )
     _remove(graph, steps)
-
-
-def _by_time(write: Writer, cell: Cell, *, batched: bool) -> ir.Value:
-    """The sequence as (steps, samples, features)."""
-    value = cell.sequence.value
-    if not batched:
-        return write.one("Unsqueeze", value, write.constant(np.array([1], np.int64)))
-    return value if cell.sequence.axis == 0 else write.one("Transpose", value, perm=[1, 0, 2])
 
 
 def _first(write: Writer, state: State, cell: Cell, *, batched: bool) -> ir.Value:
     """A first state as (1, samples, units)."""
-    zero = write.constant(np.array([0] if batched else [0, 1], np.int64))
     value = state.first
     if batched and not _fits(state, cell):
-        samples = write.constant(np.array([_batch(cell)], np.int64))
-        count = write.one("Gather", write.one("Shape", cell.sequence.value), samples)
-        units = write.constant(np.array([cell.gates[0].recurrent.array.shape[0]], np.int64))
-        value = write.one("Expand", value, write.one("Concat", count, units, axis=0))
-    return write.one("Unsqueeze", value, zero)
+        value = written.for_each_sample(write, value, cell, _batch(cell))
+    return write.one("Unsqueeze", value, write.constant(np.array([0] if batched else [0, 1], np.int64)))
 
 
 def _laid_out(write: Writer, outputs: ir.Value, output: Output, cell: Cell) -> ir.Value:
@@ -137,53 +132,9 @@ def _laid_out(write: Writer, outputs: ir.Value, output: Output, cell: Cell) -> i
     return write.one("Transpose", outputs, perm=[1, 0, 2]) if output.axis == 1 else outputs
 
 
-def _hand_over(old: ir.Value, new: ir.Value) -> None:
-    new.type, new.shape = old.type, old.shape if old.is_graph_output() else None
-    name = old.name
-    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-    old.name, new.name = f"{name}.looped", name
-
-
 def _remove(graph: ir.Graph, steps: Steps) -> None:
     """Take away the loop, and what put its results together."""
     waiting = [output.value.producer() for output in steps.outputs]
     for node in (*waiting, steps.node):
         if node is not None and node.graph is graph:
             graph.remove(node, safe=True)
-
-
-def _attributes(cell: Cell) -> dict[str, Any]:
-    """Hidden size, direction, activations with what coefficients they have, and how a GRU resets."""
-    attributes: dict[str, Any] = {"hidden_size": int(cell.gates[0].recurrent.array.shape[0])}
-    usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
-    names = [activation.name for activation in cell.activations]
-    if names != usual[cell.kind]:
-        attributes["activations"] = names
-        alphas = [activation.alpha for activation in cell.activations if activation.alpha is not None]
-        betas = [activation.beta for activation in cell.activations if activation.beta is not None]
-        if alphas:
-            attributes |= {"activation_alpha": alphas, "activation_beta": betas}
-    if cell.linear_before_reset:
-        attributes["linear_before_reset"] = 1
-    if cell.sequence.backwards:
-        attributes["direction"] = "reverse"
-    return attributes
-
-
-def _weights(write: Writer, node: ir.Node, cell: Cell) -> list[ir.Value | None]:
-    """W, R and B; no B where no gate has a bias."""
-    name = node.name or next((value.name for value in node.outputs if value.name), cell.kind)
-    weights = np.concatenate([gate.weights.array.T for gate in cell.gates])[None]
-    recurrent = np.concatenate([gate.recurrent.array.T for gate in cell.gates])[None]
-    bias = None
-    if any(gate.bias or gate.recurrent_bias for gate in cell.gates):
-        halves = [_joined(cell.gates, "bias"), _joined(cell.gates, "recurrent_bias")]
-        bias = write.constant(np.concatenate(halves)[None], f"{name}.B")
-    return [write.constant(weights, f"{name}.W"), write.constant(recurrent, f"{name}.R"), bias]
-
-
-def _joined(gates: tuple[Gate, ...], which: str) -> Array:
-    """The gates' biases of one kind, zero where there is none."""
-    zero = np.zeros(gates[0].recurrent.array.shape[0], gates[0].recurrent.array.dtype)
-    found: list[Known | None] = [getattr(gate, which) for gate in gates]
-    return np.concatenate([zero if bias is None else bias.array for bias in found])

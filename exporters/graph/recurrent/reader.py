@@ -71,7 +71,7 @@ class Reader:
         inside = node is not None and node.graph is self._body
         if node is None or node.domain or not (inside or node.op_type in _MOVES):
             return of_atom(Leaf("outer", value))
-        arguments = [self(item) for item in node.inputs]
+        arguments = self._arguments(node)
         if all(isinstance(argument, Known) for argument in arguments) and self._is_counted(node, arguments):
             return Known(self._evaluated(node, arguments)[value.index() or 0])
         if not inside:
@@ -79,6 +79,9 @@ class Reader:
         form = _FORMS.get(node.op_type)
         made = form(self, node, arguments, value.index() or 0) if form else None
         return made if made is not None else of_atom(Made(node.op_type, tuple(arguments), value))
+
+    def _arguments(self, node: ir.Node) -> list[Expression]:
+        return [self(item) for item in node.inputs]
 
     @staticmethod
     def _is_counted(node: ir.Node, arguments: list[Expression]) -> bool:
@@ -337,3 +340,4 @@ _FORMS: dict[str, Form] = {
     "Unsqueeze": _unsqueeze,
 } | dict.fromkeys(("Relu", "Sigmoid", "Softplus", "Softsign", "Tanh"), _activation)
 _FORMS |= dict.fromkeys(("GRU", "LSTM", "RNN"), single_step.form)
+READ = frozenset(_FORMS)  # the operators that a step may be made of

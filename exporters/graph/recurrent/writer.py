@@ -11,6 +11,7 @@ import onnx_ir as ir
 from exporters.graph.values import CONSTANT
 
 Array = np.ndarray[Any, Any]
+_AXES, _AXES_AS_INPUT = frozenset({"ReduceSum", "Squeeze", "Unsqueeze"}), 13  # an attribute in older opsets
 
 
 class Writer:
@@ -39,6 +40,11 @@ class Writer:
     def node(
         self, kind: str, inputs: Sequence[ir.Value | None], outputs: int = 1, **attributes: Any
     ) -> tuple[ir.Value, ...]:
+        if kind in _AXES and len(inputs) > 1 and self._graph.opset_imports.get("", 18) < _AXES_AS_INPUT:
+            axes = inputs[1]
+            assert axes is not None
+            assert axes.const_value is not None
+            inputs, attributes = inputs[:1], {**attributes, "axes": axes.const_value.numpy().tolist()}
         made = ir.node(kind, inputs, attributes, num_outputs=outputs, name=self.name(kind))
         for value in made.outputs:
             value.name = self.name(kind)
