@@ -191,7 +191,7 @@ def _from_tensorflow(model: TensorFlowRunner, path: Path, options: ExportOptions
     frozen = tensorflow_graph.freeze(model.function, model.signature)
     with _quiet():
         graph = _moved(from_tensorflow.to_onnx(frozen, options.opset))
-        graph = recurrent.recover(graph)
+        graph = recurrent.recover(clean.infer_shapes(graph))
         patterns.apply(graph, for_file=True)
         graph = _moved(transposes.reduce_transposes(clean.infer_shapes(graph)))
     interface.name_weights(graph, dict(weights.of_runner(model)))
