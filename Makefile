@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision keras-applications reexport large fuzz-onnx import-scale bench-torchscript bench-savedmodel bench-cells peers-torch peers-tf cuda clean
+.PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision keras-applications reexport large verify-time fuzz-onnx import-scale bench-torchscript bench-savedmodel bench-cells peers-torch peers-tf cuda clean
 
 demo: $(READY)  ## train, export, verify and report on real digits; page in demo/report.html
 	$(BIN)/toolkit demo -o demo
@@ -70,6 +70,9 @@ reexport: .venv-native/.ready  ## rebuilt modules through PyTorch's own exporter
 
 large: $(READY)  ## a model of 3.2 GB to every format: memory and seconds by stage -> docs/large.md
 	$(BIN)/python benchmarks/large.py
+
+verify-time: $(READY)  ## what verify costs beside running the models -> docs/verify-time.md
+	$(BIN)/python benchmarks/verify_time.py
 
 import-scale: $(READY)  ## CPU seconds and memory of the importers from 1e3 to 1e5 nodes -> docs/import-scale.md
 	$(BIN)/python benchmarks/import_scale.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,11 @@ def _of_tensorflow(runner: TensorFlowRunner) -> Iterator[tuple[str, Array]]:
 
 
 def _of_onnx(runner: OnnxRunner) -> Iterator[tuple[str, Array]]:
-    import onnx_ir as ir
+    import onnx
+    from onnx import numpy_helper
 
-    for name, value in ir.load(runner.path).graph.initializers.items():
-        if value.const_value is not None and value.const_value.dtype.is_floating_point():
-            yield name, value.const_value.numpy()
+    # Not by onnx-ir: all that it imports for its arithmetic of sizes takes longer than small files do.
+    for tensor in onnx.load(runner.path, load_external_data=False).graph.initializer:
+        array = numpy_helper.to_array(tensor, str(Path(runner.path).parent))
+        if is_float(array.dtype):
+            yield tensor.name, array

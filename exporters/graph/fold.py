@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnx.reference.ops import load_op
 
 from exporters.graph.values import CONSTANT
 
@@ -47,6 +46,8 @@ def computed(node: ir.Node, opset: int) -> Any:
     if node.op_type == "GatherElements":
         data, indices = inputs
         return _gather_elements(data, indices, attributes.get("axis", 0))
+    from onnx.reference.ops import load_op
+
     kind = load_op("", node.op_type, opset)
     result = kind.eval(*inputs, **attributes)
     result = np.asarray(result[0] if isinstance(result, tuple) else result)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import torch
 from torch import nn
 
@@ -63,3 +66,27 @@ def test_rounding_that_no_tensor_shows_is_known():
     finally:
         torch.set_float32_matmul_precision("highest")
     assert not rounds_within()
+
+
+def test_looking_at_operators_does_not_import_the_compiler():
+    code = """
+import sys, torch
+from toolkit.verification.narrowing import Halves, Watch
+with Watch(), Halves():
+    torch.zeros(2, 3).float().relu()
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_compiled_module_is_seen_through():
+    module = torch.compile(nn.Sequential(nn.Linear(3, 4), Half()), backend="eager")
+    for _ in range(2):
+        with torch.inference_mode(), Halves() as halves:
+            module(torch.zeros(2, 3))
+        assert halves.seen
+
+
+class Half(nn.Module):
+    def forward(self, x):
+        return x.to(torch.float16).float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from tests.worker.conftest import ROOT
 from toolkit.errors import BadInput, RuntimeMissing, TaskFailed, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
-from toolkit.worker import client
+from toolkit.worker import client, loading
 from toolkit.worker.client import Worker, parse_command
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import Here, WorkerPool
@@ -52,6 +53,34 @@ def test_a_good_worker(fake):
     worker = fake(OK)
     assert worker.call(TASK) == 7
     assert worker.seconds == {"wall": 1.0, "cpu": 0.5}
+
+
+def test_a_worker_tells_where_its_time_went(fake):
+    worker = fake("""
+        clocks = {"wall": 0.0, "cpu": 2.0}
+        say(result=1, seconds=clocks, in_models={"wall": 0.0, "cpu": 1.5}, handed=0.25, imported=3.0)
+        wire.read(requests)
+        say(error={"type": "TaskFailed", "found": "no", "where": None, "hint": None}, seconds=clocks, handed=0.5)
+        wire.read(requests)
+    """)
+    worker.call(TASK)
+    error_of(worker, TaskFailed)
+    cpu = {what: spent["cpu"] for what, spent in worker.spent.items()}
+    assert cpu == {"run_it": 2.5, client.IN_MODELS: 1.5, client.HANDED: 0.75, client.IMPORTED: 3.0}
+    assert worker.spent[client.IMPORTED]["wall"] > 0
+
+
+def test_a_worker_imports_its_framework_before_it_is_asked(monkeypatch):
+    monkeypatch.setitem(loading._FRAMEWORKS, "made up", ("wave", "no_such_package"))
+    monkeypatch.setenv(loading.VARIABLE, "made up")
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    try:
+        assert loading.load() > 0
+        assert "wave" in sys.modules
+        assert gc.isenabled()
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
 
 
 # Body of the fake, whether it greets first, and what the user reads.

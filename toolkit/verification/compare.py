@@ -16,6 +16,7 @@ import numpy as np
 
 from toolkit.signature import TensorSpec
 from toolkit.verification.report import Histogram, OutputComparison
+from toolkit.verification.stacked import finite, largest_of, norms, root_mean_squares, stacks
 from toolkit.worker.wire import is_float, largest
 
 Array = np.ndarray[Any, Any]
@@ -92,16 +93,15 @@ def measure(
     input's own rounding moves the truth, relative to the output's size: the least that its noise is taken for.
     """
     error, noise, floor, size, ulp = (np.zeros(len(truth)) for _ in range(5))
-    # A sample of tiny outputs (every probability near 0) is judged at the precision of the output's usual values.
-    dtype = source[0].dtype
-    usual = np.spacing(dtype.type(np.median([_root_mean_square(t, largest(dtype) / 2) for t in truth])))
+    usual = _usual_spacing(truth, source[0].dtype)
     # A runtime that flushes denormals to zero may do so on inputs that are denormal, and nowhere else.
-    least = [usual if kind == DENORMAL else 0.0 for kind in kinds or [""] * len(truth)]
-    for index, (t, s, e) in enumerate(zip(truth, source, export, strict=True)):
-        t64, s64, e64, spacing = _finite(t, s, e)
-        error[index], noise[index] = _norm(e64 - t64), _norm(s64 - t64)
-        floor[index], size[index] = FLOOR_ULP * _norm(spacing), _norm(t64)
-        ulp[index] = np.max(np.abs(e64 - t64) / np.maximum(spacing, least[index]), initial=0.0)
+    least = np.array([usual if kind == DENORMAL else 0.0 for kind in kinds or [""] * len(truth)])
+    for place, rows in stacks(truth, source, export):
+        found = finite(*rows)
+        difference = found.export - found.truth
+        error[place], noise[place] = norms(difference), norms(found.source - found.truth)
+        floor[place], size[place] = FLOOR_ULP * norms(found.spacing), norms(found.truth)
+        ulp[place] = largest_of(np.abs(difference) / np.maximum(found.spacing, least[place, None]))
     spacings = [usual * np.sqrt(t.size) for t in truth]
     floor = np.maximum(floor, FLOOR_ULP * np.array(spacings, np.float64))
     scale = size + floor
@@ -156,10 +156,15 @@ def measure_counts(
     )
 
 
-def _root_mean_square(values: Array, most: float) -> float:
-    """Of the finite values, none taken for larger than `most`."""
-    finite = np.minimum(np.abs(values[np.isfinite(values)].astype(np.float64)), most)
-    return _norm(finite) / float(np.sqrt(max(finite.size, 1)))
+def _usual_spacing(truth: Sequence[Array], dtype: np.dtype[Any]) -> Any:
+    """The spacing of the output's usual values.
+
+    A sample of tiny outputs (every probability near 0) is judged at their precision.
+    """
+    sizes = np.zeros(len(truth))
+    for place, (rows,) in stacks(truth):
+        sizes[place] = root_mean_squares(rows, largest(dtype) / 2)
+    return np.spacing(dtype.type(np.median(sizes)))
 
 
 def _typical(noise: Array, kinds: Sequence[str] | None) -> Array:
@@ -173,28 +178,6 @@ def _typical(noise: Array, kinds: Sequence[str] | None) -> Array:
         members = np.array([item == kind for item in kinds or ()])
         typical[members] = np.maximum(typical[members], np.median(noise[members]))
     return typical
-
-
-def _finite(truth: Array, source: Array, export: Array) -> tuple[Array, Array, Array, Array]:
-    """The three in float64 with zeros where the source is not finite, and the source dtype's spacing at the truth.
-
-    What lies beyond the source's dtype in float64, where the source is finite, is what the source cuts off: it is cut
-    off here too.
-    """
-    keep = np.isfinite(source) & np.isfinite(truth)
-    t64, s64, e64 = (np.where(keep, array, 0).astype(np.float64) for array in (truth, source, export))
-    dtype = source.dtype if is_float(source.dtype) else np.dtype(np.float32)
-    most = largest(dtype)
-    t64, e64 = (np.where(np.isfinite(array), np.clip(array, -most, most), array) for array in (t64, e64))
-    # The spacing at the largest number of a dtype is not to be had: the next one up does not exist.
-    rounded = np.minimum(np.abs(t64), most / 2).astype(dtype)
-    return t64, s64, e64, np.spacing(rounded).astype(np.float64)
-
-
-def _norm(values: Array) -> float:
-    """The Euclidean norm without overflow or underflow."""
-    largest = float(np.max(np.abs(values), initial=0.0))
-    return largest * float(np.sqrt(np.sum((values / largest) ** 2))) if largest else 0.0
 
 
 def describe(
@@ -212,7 +195,7 @@ def describe(
     by_row = (
         [kind for kind, array in zip(kinds, source, strict=True) for _ in rows_of(spec, [array])] if kinds else None
     )
-    identical = all(np.array_equal(a, b, equal_nan=is_float(a.dtype)) for a, b in zip(s, e, strict=True))
+    identical = all(np.array_equal(a, b, equal_nan=is_float(a.dtype)) for a, b in zip(source, export, strict=True))
     is_number = is_float(s[0].dtype)
     measured = (measure if is_number else measure_counts)(t, s, e, by_row, condition)
     agree, ties = _classes(spec, t, s, e) if is_number else (None, 0)
@@ -261,16 +244,18 @@ def _differences(source: Sequence[Array], export: Sequence[Array]) -> tuple[floa
     """Largest absolute, relative and ULP difference, and the smallest cosine, over all inputs."""
     worst_abs = worst_rel = worst_ulp = 0.0
     cosine = 1.0
-    for s, e in zip(source, export, strict=True):
-        s64, _, e64, spacing = _finite(s.astype(np.float64), s, e)
-        difference = np.abs(e64 - s64)
-        worst_abs = max(worst_abs, float(difference.max(initial=0.0)))
-        nonzero = s64 != 0
-        worst_rel = max(worst_rel, float((difference[nonzero] / np.abs(s64[nonzero])).max(initial=0.0)))
-        worst_ulp = max(worst_ulp, float((difference / spacing).max(initial=0.0)))
-        size = _norm(s64) * _norm(e64)
-        if size:
-            cosine = min(cosine, float(np.dot(s64 / _norm(s64), e64 / _norm(e64))))
+    for _, (s, e) in stacks(source, export):
+        found = finite(s.astype(np.float64), s, e)
+        difference = np.abs(found.export - found.truth)
+        relative = np.divide(difference, np.abs(found.truth), out=np.zeros_like(difference), where=found.truth != 0)
+        # Over rows that hold no NaN: a row that does says nothing of how far the others are apart.
+        worst_abs = float(np.fmax.reduce(largest_of(difference), initial=worst_abs))
+        worst_rel = float(np.fmax.reduce(largest_of(relative), initial=worst_rel))
+        worst_ulp = float(np.fmax.reduce(largest_of(difference / found.spacing), initial=worst_ulp))
+        ours, theirs = norms(found.truth), norms(found.export)
+        for index in np.flatnonzero(ours * theirs):
+            pair = found.truth[index] / ours[index], found.export[index] / theirs[index]
+            cosine = min(cosine, float(np.dot(*pair)))
     return worst_abs, worst_rel, worst_ulp, cosine
 
 
@@ -284,12 +269,12 @@ def _classes(
     if len(spec.shape) != 2 or spec.shape[1] in (0, 1) or not all(np.isfinite(row).all() for row in (*source, *export)):
         return None, 0
     agree = ties = 0
-    for t, s, e in zip(truth, source, export, strict=True):
-        first, second = int(np.argmax(s)), int(np.argmax(e))
-        if first == second:
-            agree += 1
-        elif abs(float(t[first]) - float(t[second])) <= 2 * float(np.max(np.abs(s - t))):
-            ties += 1
+    for _, (t, s, e) in stacks(truth, source, export):
+        first, second = np.argmax(s, axis=1), np.argmax(e, axis=1)
+        agree += int(np.count_nonzero(first == second))
+        for row in np.flatnonzero(first != second):
+            margin = abs(float(t[row, first[row]]) - float(t[row, second[row]]))
+            ties += margin <= 2 * float(np.max(np.abs(s[row] - t[row])))
     return agree, ties
 
 
@@ -304,9 +289,16 @@ def _histogram(ratios: Array) -> Histogram:
 
 def relative_difference(truth: Array, source: Array, export: Array) -> float:
     """||export - truth|| over the size of one input's output, where the source is finite; inf for NaN in the export."""
-    t64, _, e64, spacing = _finite(truth, source, export)
-    size = _norm(t64) + FLOOR_ULP * _norm(spacing)
-    difference = _norm(e64 - t64)
-    if not np.isfinite(difference):
-        return float("inf")
-    return difference / size if size else 0.0
+    return float(relative_differences(*([array.reshape(-1)] for array in (truth, source, export)))[0])
+
+
+def relative_differences(truth: Sequence[Array], source: Sequence[Array], export: Sequence[Array]) -> Array:
+    """The same for every input; all three hold one flat array for each."""
+    differences = np.zeros(len(truth))
+    for place, rows in stacks(truth, source, export):
+        found = finite(*rows)
+        size = norms(found.truth) + FLOOR_ULP * norms(found.spacing)
+        difference = norms(found.export - found.truth)
+        ratio = np.divide(difference, size, out=np.zeros(len(size)), where=size != 0)
+        differences[place] = np.where(np.isfinite(difference), ratio, np.inf)
+    return differences

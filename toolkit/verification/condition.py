@@ -91,8 +91,7 @@ def _moves(spec: TensorSpec, answers: Answers, index: int, moved: Array) -> Arra
     if not spec.is_float:
         changed = zip(rows, compare.rows_of(spec, [moved]), strict=True)
         return np.array([np.count_nonzero(a != b) for a, b in changed], np.float64)
-    pairs = zip(rows, compare.rows_of(spec, [source]), compare.rows_of(spec, [moved]), strict=True)
-    found = np.array([compare.relative_difference(*three) for three in pairs])
+    found = compare.relative_differences(rows, compare.rows_of(spec, [source]), compare.rows_of(spec, [moved]))
     return np.where(np.isfinite(found), found, 0.0)
 
 

@@ -96,11 +96,13 @@ def _difference(side: Side, answers: Answers, outputs: Outputs, noise: float) ->
     for spec in side.signature.outputs:
         ties = answers.condition(spec)
         sides = ([batch[spec.name] for batch in each] for each in (answers.truth, answers.source, outputs))
-        rows = zip(*(compare.rows_of(spec, arrays) for arrays in sides), strict=True)
-        for (truth, source, export), tied in zip(rows, ties, strict=True):
-            if is_float(source.dtype):
-                amplified = max(1.0, compare.relative_difference(truth, source, source) / usual)  # finite: it is masked
-                worst = max(worst, compare.relative_difference(truth, source, export) / amplified)
-            elif np.count_nonzero(truth != export) > max(np.count_nonzero(truth != source), tied):
+        truth, source, export = (compare.rows_of(spec, arrays) for arrays in sides)
+        if is_float(source[0].dtype):
+            own = compare.relative_differences(truth, source, source)  # finite: it is masked
+            found = compare.relative_differences(truth, source, export) / np.maximum(1.0, own / usual)
+            worst = max(worst, float(np.where(np.isnan(found), np.inf, found).max(initial=0.0)))
+            continue
+        for true, ours, theirs, tied in zip(truth, source, export, ties, strict=True):
+            if np.count_nonzero(true != theirs) > max(np.count_nonzero(true != ours), tied):
                 worst = max(worst, 1.0)
     return worst

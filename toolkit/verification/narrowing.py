@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes
+
+from exporters.sources.torch_mode import Mode
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 _CASTS = frozenset({"_to_copy", "to", "type_as"})
 
 
-class Watch(TorchDispatchMode):
+class Watch(Mode):
     """While it is entered, `narrowed` becomes true with the first operator that makes fewer bits of float64."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
+        super().__init__()
         self.narrowed = False
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        del types
-        result = function(*args, **(kwargs or {}))
+    def operator(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = function(*args, **kwargs)
         if isinstance(result, torch.Tensor) and result.dtype in _NARROW and result.numel() > 1:
             tensors = [each for each in args if isinstance(each, torch.Tensor)]
             given = any(each.dtype == torch.float64 for each in tensors)
@@ -28,16 +29,15 @@ class Watch(TorchDispatchMode):
         return result
 
 
-class Halves(TorchDispatchMode):
+class Halves(Mode):
     """While it is entered, `seen` becomes true with the first result of fewer bits than float32's."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
+        super().__init__()
         self.seen = False
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        del types
-        result = function(*args, **(kwargs or {}))
+    def operator(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = function(*args, **kwargs)
         results = result if isinstance(result, tuple | list) else (result,)
         for tensor in results:
             if isinstance(tensor, torch.Tensor) and (tensor.is_quantized or _is_narrow(tensor.dtype)):
@@ -56,7 +56,7 @@ def rounds_within() -> bool:
     return any(place.fp32_precision not in ("none", "ieee") for place in places)
 
 
-class Widen(TorchDispatchMode):
+class Widen(Mode):
     """While it is entered, what asks for float32 gets float64: a softmax or a normalisation "in float32", `x.float()`.
 
     So does arithmetic on integers (`picture / 255`). Numbers that come into being in float32 (from constants, or
@@ -64,25 +64,20 @@ class Widen(TorchDispatchMode):
     what they are: whoever casts to them means to lose bits.
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        del types
-        given = dict(kwargs or {})
-        tensors = [each for each in (*args, *given.values()) if isinstance(each, torch.Tensor)]
-        asks = any(each is torch.float32 for each in (*args, *given.values()))
+    def operator(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+        asks = any(each is torch.float32 for each in (*args, *kwargs.values()))
         if asks and any(tensor.dtype == torch.float64 for tensor in tensors):
             if function.overloadpacket is torch.ops.aten.view:  # the same bits by another name, no conversion
-                return function(*args, **given)
-            return function(*map(_wide, args), **{name: _wide(each) for name, each in given.items()})
+                return function(*args, **kwargs)
+            return function(*map(_wide, args), **{name: _wide(each) for name, each in kwargs.items()})
         if _is_arithmetic_on_integers(function, tensors):
             with _disable_current_modes():  # what comes of it may not be kept
-                result = function(*args, **given)
+                result = function(*args, **kwargs)
             if not (isinstance(result, torch.Tensor) and result.dtype in _NARROW):
                 return result
-            return function(*map(_real, args), **{name: _wide(each) for name, each in given.items()})
-        result = function(*args, **given)
+            return function(*map(_real, args), **{name: _wide(each) for name, each in kwargs.items()})
+        result = function(*args, **kwargs)
         is_new = asks or not tensors
         if is_new and isinstance(result, torch.Tensor) and result.dtype == torch.float32:
             return result.to(torch.float64)

@@ -26,6 +26,7 @@ from toolkit.errors import (
 from toolkit.signature import is_float
 from toolkit.verification.divergence import Divergence
 from toolkit.verification.searched import Searched
+from toolkit.verification.stages import StageTime
 
 SCHEMA = "toolkit-report/1"
 
@@ -222,6 +223,7 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)
     worst_inputs: str | None = None
     created: str = ""
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -254,6 +256,7 @@ class Report:
             "thresholds": dict(self.thresholds),
             "environment": dict(self.environment),
             "seconds": dict(self.seconds),
+            "stages": [asdict(stage) for stage in self.stages],
             "worst_inputs": self.worst_inputs,
         }
         cleaned: dict[str, Any] = strict(data)
@@ -275,6 +278,7 @@ def from_json(data: Mapping[str, Any]) -> Report:
         data["seconds"],
         data["worst_inputs"],
         data["created"],
+        tuple(StageTime(**stage) for stage in data.get("stages", ())),  # reports of earlier versions have none
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from exporters.sources.torch_mode import Mode
 
 LARGE = 1_000_000_000  # bytes of weights; below that, a copy in float64 is cheaper than widening at every call
 
@@ -28,7 +29,7 @@ def _place(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-class Streamed(TorchDispatchMode):
+class Streamed(Mode):
     """While it is entered, the float32 weights of `module` are float64 to whatever computes with them.
 
     What only looks at a weight another way (a transposition, a slice) stays float32, and is widened where it is used.
@@ -36,7 +37,7 @@ class Streamed(TorchDispatchMode):
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch left it without types
+        super().__init__()
         self._places = {_place(tensor) for tensor in _weights(module)}
         self._spare: list[torch.Tensor] = []  # memory that the system need not clear anew for every weight
         self._lent: list[torch.Tensor] = []
@@ -45,14 +46,12 @@ class Streamed(TorchDispatchMode):
         super().__exit__(*error)  # type: ignore[no-untyped-call]  # PyTorch left it without types
         self._spare.clear()
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        del types
-        given = dict(kwargs or {})
+    def operator(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if _is_view(function):
-            return function(*args, **given)
+            return function(*args, **kwargs)
         changed = function._schema.is_mutable  # noqa: SLF001 - PyTorch has no other way to ask
         args = tuple(self._wide(each, refuse=changed and not index) for index, each in enumerate(args))
-        result = function(*args, **{name: self._wide(each) for name, each in given.items()})
+        result = function(*args, **{name: self._wide(each) for name, each in kwargs.items()})
         self._take_back(result)
         return result
 

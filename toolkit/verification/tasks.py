@@ -53,7 +53,8 @@ def run(session: Session, handle: str, batches: Sequence[Mapping[str, Array]]) -
     model = session.objects[handle]
     results = []
     for batch in batches:
-        outputs = model.run(batch)
+        with session.in_model():
+            outputs = model.run(batch)
         missing = [name for name in model.signature.output_names if name not in outputs]
         if missing:
             raise MissingOutput(f"the output '{missing[0]}' was not returned")
@@ -144,11 +145,12 @@ def time_calls(session: Session, handle: str, inputs: Mapping[str, Array], calls
     feed = runner.prepare(inputs)
     samples = np.zeros(calls, np.int64)
     cpu = time.process_time_ns()
-    for index in range(calls):
-        started = time.perf_counter_ns()
-        runner.invoke(feed)
-        runner.synchronize()
-        samples[index] = time.perf_counter_ns() - started
+    with session.in_model():
+        for index in range(calls):
+            started = time.perf_counter_ns()
+            runner.invoke(feed)
+            runner.synchronize()
+            samples[index] = time.perf_counter_ns() - started
     return {"nanoseconds": samples, "cpu": time.process_time_ns() - cpu}
 
 

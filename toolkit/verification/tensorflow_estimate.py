@@ -10,7 +10,7 @@ import numpy as np
 
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import Inconclusive
-from toolkit.verification.tensorflow_float64 import LARGE
+from toolkit.verification.tensorflow_float64 import LARGE, function_of
 
 Array = np.ndarray[Any, Any]
 
@@ -23,9 +23,7 @@ def callables_of(frozen: FrozenGraph, count: int) -> list[Callable[[Mapping[str,
     if not weights:
         raise Inconclusive("the model has no weights that could be moved")
     fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}:0" for name in weights)]
-    wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
-    element = wrapped.graph.get_tensor_by_name
-    function = wrapped.prune([element(name) for name in fed], [element(name) for _, name in frozen.outputs])
+    function = function_of(tf, graph_def, fed, [name for _, name in frozen.outputs])
 
     def moved(seed: int) -> list[Any]:
         return [tf.constant(_moved(array, seed)) for array in weights.values()]

@@ -6,7 +6,7 @@ Float16 and bfloat16 inside of it too: a model of mixed precision has its own ro
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,7 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
     fetched = [tensor for _, tensor in frozen.outputs]
     fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}{ending}:0" for name in frozen.weights)]
     try:
-        wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
-        function = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in fed],
-                                 [wrapped.graph.get_tensor_by_name(name) for name in fetched])  # fmt: skip
+        function = function_of(tf, graph_def, fed, fetched)
     except (ValueError, TypeError) as error:
         raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({said(error)})") from error
 
@@ -53,6 +51,16 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
         return {name: result.numpy() for (name, _), result in zip(frozen.outputs, results, strict=True)}
 
     return call
+
+
+def function_of(tf: Any, graph_def: Any, fed: Sequence[str], fetched: Sequence[str]) -> Any:
+    """A graph as a function of tensors, given by position in the order of `fed`, that returns a list."""
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+    element = wrapped.graph.get_tensor_by_name
+    given = [element(name) for name in fed]
+    # Without a signature, TensorFlow writes all arguments, weights too, into an error's text at every call.
+    specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in given)
+    return wrapped.prune(given, [element(name) for name in fetched], input_signature=(specs, {}))
 
 
 def rewritten(graph_def: Any) -> Any:

@@ -16,7 +16,7 @@ from toolkit import formats, manifest
 from toolkit.errors import BadInput
 from toolkit.pipeline import Pipeline
 from toolkit.runtime import devices as device_names
-from toolkit.verification import environment, gate, rows, worst_input
+from toolkit.verification import environment, gate, rows, stages, worst_input
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.report import Report
 from toolkit.verification.sides import open_source
@@ -92,7 +92,7 @@ def verify(
     Raises BadInput, UnsafeFile, DeviceMissing ... for what makes the whole comparison impossible. What goes wrong with
     one file on one device is a row of the report.
     """
-    started = time.monotonic()
+    started, started_cpu = time.monotonic(), time.process_time()
     for device in devices:
         device_names.parse(device)
     if not search >= 0:
@@ -135,14 +135,16 @@ def verify(
             model = None if isinstance(source, str | Path) else source
             subject = _live_subject(pool, resolved, model, data, settings)
         report = compare_files(pool, subject, files, settings)
-        cpu = pool.seconds["cpu"]
+        cpu, spent = pool.seconds["cpu"], pool.spent
     if allowed is not None:
         report = gate.applied(report, allowed)
     if worst is not None and not report.passed:
         report = replace(
             report, worst_inputs=worst_input.save(Path(worst), subject.signature, subject.answers_for, report)
         )
-    return replace(report, seconds={"wall": time.monotonic() - started, "worker_cpu": cpu})
+    wall = time.monotonic() - started
+    timed = stages.of(spent, wall, time.process_time() - started_cpu)
+    return replace(report, seconds={"wall": wall, "worker_cpu": cpu}, stages=timed)
 
 
 def require_no_search(precision: str, search: float) -> None:

@@ -20,10 +20,14 @@ from typing import IO, Any, Protocol, Self, cast
 from toolkit import errors
 from toolkit.errors import BadInput, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.files import describe_size
-from toolkit.worker import wire
+from toolkit.worker import loading, wire
 from toolkit.worker.limits import Limits, environment, resident_memory
 
 Progress = Callable[[Mapping[str, Any]], None]
+Spent = dict[str, float]  # wall and CPU seconds
+
+# Beside the names of tasks, in `Worker.spent`.
+IN_MODELS, IMPORTED, HANDED = "in the models", "import the frameworks", "hand over inputs and outputs"
 
 HELLO_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -44,6 +48,7 @@ class Worker:
         self.device = device
         self.limits = limits or Limits()
         self.seconds = {"wall": 0.0, "cpu": 0.0}
+        self.spent: dict[str, Spent] = {}
         self._command = list(command) if command else [sys.executable, "-P", "-m", "toolkit.worker"]
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: collections.deque[bytes] = collections.deque()
@@ -87,7 +92,7 @@ class Worker:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd=self._folder.name,
-                env={**os.environ, **settings, "PYTHONPATH": path},
+                env={**os.environ, **settings, loading.VARIABLE: self.runtime, "PYTHONPATH": path},
                 start_new_session=True,
             )
         except OSError as error:
@@ -118,7 +123,8 @@ class Worker:
         next call starts a fresh one.
         """
         self.start()
-        deadline = time.monotonic() + (timeout or self.limits.seconds)
+        started = time.monotonic()
+        deadline = started + (timeout or self.limits.seconds)
         self._greet()
         self._stage = task.partition(":")[2].replace("_", " ")
         self._send({"task": task, "params": dict(params or {})}, deadline)
@@ -129,11 +135,26 @@ class Worker:
                 if on_progress:
                     on_progress(reply["progress"])
                 continue
+            self._count(task.partition(":")[2], time.monotonic() - started, reply)
             if "error" in reply:
                 raise self._rebuilt(reply)
-            for clock, spent in reply.get("seconds", {}).items():
-                self.seconds[clock] += spent
             return reply["result"]
+
+    def _count(self, task: str, wall: float, reply: Mapping[str, Any]) -> None:
+        """Add up what a call of `wall` seconds took where; a worker of an earlier version says less of it."""
+        seconds, inside = reply.get("seconds", {}), reply.get("in_models", {})
+        for clock, spent in seconds.items():
+            self.seconds[clock] += spent
+            self._spent(task)[clock] += spent - inside.get(clock, 0.0)
+        for clock, spent in inside.items():
+            self._spent(IN_MODELS)[clock] += spent
+        # A worker answers its first call once it has imported what it needs.
+        self._spent(IMPORTED if "imported" in reply else HANDED)["wall"] += max(0.0, wall - seconds.get("wall", 0.0))
+        self._spent(IMPORTED)["cpu"] += reply.get("imported", 0.0)
+        self._spent(HANDED)["cpu"] += reply.get("handed", 0.0)
+
+    def _spent(self, what: str) -> Spent:
+        return self.spent.setdefault(what, {"wall": 0.0, "cpu": 0.0})
 
     def close(self) -> None:
         """Let the worker end; one that does not within a second is killed, with everything it started."""

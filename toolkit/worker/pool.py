@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from toolkit.worker.client import Progress, Worker, parse_command
+from toolkit.worker.client import Progress, Spent, Worker, parse_command
 from toolkit.worker.limits import Limits
 from toolkit.worker.server import task as find_task
 from toolkit.worker.session import Session
@@ -87,6 +87,17 @@ class WorkerPool:
     def resident(self) -> int:
         """Bytes that all workers together hold in memory."""
         return sum(worker.resident for worker in self._workers.values())
+
+    @property
+    def spent(self) -> dict[str, Spent]:
+        """Wall and CPU seconds of all workers by task, with those inside the models and the imports apart."""
+        found: dict[str, Spent] = {}
+        for worker in self._workers.values():
+            for what, seconds in worker.spent.items():
+                sums = found.setdefault(what, {"wall": 0.0, "cpu": 0.0})
+                for clock, spent in seconds.items():
+                    sums[clock] += spent
+        return found
 
     @property
     def seconds(self) -> dict[str, float]:

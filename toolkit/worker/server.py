@@ -18,7 +18,7 @@ from typing import Any
 
 from toolkit.causes import described
 from toolkit.errors import RuntimeMissing, TaskFailed, ToolkitError, WorkerOutOfMemory
-from toolkit.worker import wire
+from toolkit.worker import loading, wire
 from toolkit.worker.session import Session
 
 PACKAGES = ("toolkit.", "trainers.", "exporters.")
@@ -42,12 +42,20 @@ def serve(requests: wire.Stream, replies: wire.Stream) -> None:
 
     session = Session(send_progress)
     wire.write(replies, {"hello": {"pid": os.getpid(), "python": sys.version.split()[0]}})
+    imported: float | None = loading.load()
+    known = time.process_time()
     while True:
         try:
             call = wire.read(requests)
         except (EOFError, wire.CutShort):  # the parent has closed the pipe, or died
             return
         reply = answer(session, call)
+        now = time.process_time()
+        # What lies between two tasks is reading a call and writing an answer; the first answer tells of the imports.
+        reply["handed"] = now - known - reply["seconds"]["cpu"]
+        known = now
+        if imported is not None:
+            reply["imported"], imported = imported, None
         try:
             wire.write(replies, reply)
         except (TypeError, ValueError) as error:  # raised before a byte is written: the result holds no such value
@@ -55,8 +63,15 @@ def serve(requests: wire.Stream, replies: wire.Stream) -> None:
 
 
 def answer(session: Session, call: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one call; every exception becomes data."""
+    """Run one call; every exception becomes data. Its seconds are told, and those of them inside the models."""
     started = time.perf_counter(), time.process_time()
+    session.in_models.update(wall=0.0, cpu=0.0)
+    reply = _answer(session, call)
+    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+    return {**reply, "seconds": {"wall": wall, "cpu": cpu}, "in_models": dict(session.in_models)}
+
+
+def _answer(session: Session, call: Mapping[str, Any]) -> dict[str, Any]:
     try:
         result = task(call["task"])(session, **call["params"])
     except ToolkitError as error:
@@ -66,8 +81,7 @@ def answer(session: Session, call: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": full.to_json(), "log": traceback.format_exc()}
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a framework may raise anything; it is reported by name
         return {"error": describe(error).to_json(), "log": traceback.format_exc()}
-    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-    return {"result": result, "seconds": {"wall": wall, "cpu": cpu}}
+    return {"result": result}
 
 
 def task(name: str) -> Callable[..., Any]:

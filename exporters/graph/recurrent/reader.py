@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx.reference.ops import load_op
 
 from exporters.graph.recurrent import single_step
 from exporters.graph.recurrent.expression import (
@@ -91,6 +90,8 @@ class Reader:
         return node.op_type in _COUNTS and all(array.dtype.kind == "i" and array.size <= _FEW for array in arrays)
 
     def _evaluated(self, node: ir.Node, arguments: list[Expression]) -> list[Array]:
+        from onnx.reference.ops import load_op
+
         arrays = [argument.array for argument in arguments if isinstance(argument, Known)]
         given = [array for array, value in zip(arrays, node.inputs, strict=True) if value is not None]
         attributes = {name: attribute.value for name, attribute in node.attributes.items()}
