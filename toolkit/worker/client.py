@@ -83,6 +83,9 @@ class Worker:
         settings = environment(self.limits.threads)
         if self.device == "cpu":
             settings["CUDA_VISIBLE_DEVICES"] = "-1"
+        # What its libraries leave in the folder for temporary files (ONNX Runtime a mark of its session, TensorFlow the
+        # functions that it rewrote) goes with the worker.
+        settings["TMPDIR"] = self._folder.name
         path = os.pathsep.join(filter(None, [str(_DISTRIBUTION), os.environ.get("PYTHONPATH", "")]))
         try:
             self._process = subprocess.Popen(
