@@ -28,6 +28,7 @@ PURE = frozenset({
     "ReduceSum", "Relu", "Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Sin", "Size", "Slice", "Split",
     "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "TopK", "Transpose", "Trilu", "Unique", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
+COMPARES = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 MOVES = frozenset({"Concat", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 LARGEST = 1 << 20  # elements; what would be larger stays an operator
 DTYPES = ("to", "dtype", "output_datatype")
@@ -39,7 +40,7 @@ def evaluate(node: ir.Node, operands: list[Any], opset: int, scope: Scope) -> li
         return None
     if any(value is not None and not isinstance(value, Constant) for value in operands):
         return None
-    weights = [value for value in operands if value is not None and value.trained]
+    weights = [value for value in operands if value is not None and value.trained and not _is_bound(node, value)]
     if weights and not _only_moved(node):
         return None
     attributes = {name: _plain(attribute, scope) for name, attribute in node.attributes.items()}
@@ -63,6 +64,11 @@ def evaluate(node: ir.Node, operands: list[Any], opset: int, scope: Scope) -> li
         ]  # fmt: skip
     pairs = zip(results, node.outputs, strict=False)
     return [Constant(scope.array(array), value.name or "constant", scope) for array, value in pairs]
+
+
+def _is_bound(node: ir.Node, value: Constant) -> bool:
+    """Whether a constant is but the number that another one is compared with, as a loop's condition does."""
+    return node.op_type in COMPARES and value.array.size == 1
 
 
 def _only_moved(node: ir.Node) -> bool:

@@ -45,12 +45,22 @@ def loop(
     """ONNX Loop: what is carried, then what each iteration gave, stacked.
 
     Of a number of iterations that is known, it is written out; a condition that depends on tensors holds on to the
-    values as they were when it became false.
+    values as they were when it became false. So is one that only a condition ends, if that does no more than count.
     """
     open_ended = _open_ended(M)
-    if open_ended:
-        tensorflow_calls.require(builder.scope, open_ended)
-        return _looped(M, cond, v_initial, body, builder, outputs)
+    if not open_ended:
+        return _written_out(M, cond, v_initial, body, builder, outputs)
+    counted = _counted(cond, v_initial, body, builder, outputs) if M is None else None
+    if counted is not None:
+        return counted
+    tensorflow_calls.require(builder.scope, open_ended)
+    return _looped(M, cond, v_initial, body, builder, outputs)
+
+
+def _written_out(
+    M: Operand | None, cond: Operand | None, v_initial: list[Operand], body: Any, builder: Any, outputs: int
+) -> list[Any]:
+    """The Loop as so many turns as `M` says, or fewer where a condition ends it."""
     assert isinstance(M, Constant), "another number of iterations is open"
     limit = int(M.array.reshape(-1)[0])
     carried: list[Any] = list(v_initial)
@@ -80,6 +90,25 @@ def loop(
     if counted and any(value is not None for value in stacked):
         done = Unknown(lambda: _total(counted))
         stacked = [ops.take(value, places(done, builder.scope), 0) for value in stacked]
+    return [*carried, *stacked]
+
+
+def _counted(cond: Operand | None, v_initial: list[Operand], body: Any, builder: Any, outputs: int) -> list[Any] | None:
+    """The Loop written out, if its condition is a constant in every turn and ends it; else None."""
+    carried: list[Any] = list(v_initial)
+    going: Any = cond if cond is not None else builder.constant(True)
+    if not isinstance(going, Constant):
+        return None
+    steps: list[list[Any]] = []
+    while going.array.any():
+        if len(steps) == LONGEST:
+            return None
+        going, *results = run(builder, body, [builder.constant(len(steps)), going, *carried])
+        if not isinstance(going, Constant):
+            return None
+        steps.append(results[len(carried) :])
+        carried = results[: len(carried)]
+    stacked = [_stacked([tensor(step[i]) for step in steps], 0) for i in range(outputs - len(carried))]
     return [*carried, *stacked]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,8 @@ from exporters.onnx_to_keras.operand import (
     tensor,
 )
 from exporters.onnx_to_keras.table import KERAS
+
+_MULTIPLE = re.compile(r"([1-9][0-9]*)\*(\w+)")
 
 
 @KERAS.op("Reshape", since=5)
@@ -148,10 +151,7 @@ def _pivot(wanted: list[Length], source: list[Length]) -> tuple[int, int] | None
 
 def _matches(source: list[Length], wanted: list[Length]) -> bool:
     """Whether both have as many elements: the same open sizes, and numbers of one product."""
-    opened = [sorted(_mark(s) for s in sizes if not isinstance(s, int)) for sizes in (source, wanted)]
-    if -1 in wanted or opened[0] != opened[1]:
-        return False
-    return _product([s for s in source if isinstance(s, int)]) == _product([s for s in wanted if isinstance(s, int)])
+    return -1 not in wanted and _count(source) == _count(wanted)
 
 
 def _around(x: KerasTensor, here: int, there: int, wanted: list[Length]) -> KerasTensor:
@@ -219,21 +219,24 @@ def _is(size: Any, number: Any) -> bool:
 def _filled(wanted: list[Length], source: list[Length]) -> list[Length]:
     """`wanted` with its -1 worked out, where the sizes that are not known are the same on both sides."""
     rest = [size for size in wanted if not (isinstance(size, int) and size == -1)]
-    unknown = [size for size in rest if not isinstance(size, int)]
-    if len(rest) == len(wanted) or sorted(map(_mark, unknown)) != sorted(
-        _mark(size) for size in source if not isinstance(size, int)
-    ):
-        return wanted
-    count = _product([size for size in source if isinstance(size, int)])
-    known = _product([size for size in rest if isinstance(size, int)])
-    if not count or not known:
+    (count, opened), (known, left) = _count(source), _count(rest)
+    if len(rest) == len(wanted) or opened != left or not count or not known:
         return wanted
     return [count // known if isinstance(size, int) and size == -1 else size for size in wanted]
 
 
-def _mark(size: Size | Unknown) -> str:
-    """What equal sizes have in common."""
-    return f"{size.symbol} {size.factor}" if isinstance(size, Size) else str(id(size))
+def _count(sizes: list[Length]) -> tuple[int, list[str]]:
+    """How many elements these sizes make: a number, times what is known only when the model runs."""
+    parts = [(size, "") if isinstance(size, int) else _parts(size) for size in sizes]
+    return math.prod(number for number, _ in parts), sorted(symbol for _, symbol in parts if symbol)
+
+
+def _parts(size: Size | Unknown) -> tuple[int, str]:
+    """A size as a number times what equal sizes have in common: PyTorch calls them `144*batch`, too."""
+    if not isinstance(size, Size):
+        return 1, str(id(size))
+    named = _MULTIPLE.fullmatch(size.symbol)
+    return (int(named[1]) * size.factor, named[2]) if named else (size.factor, size.symbol)
 
 
 @KERAS.op("Flatten", since=1)

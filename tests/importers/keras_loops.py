@@ -82,6 +82,33 @@ def conditional() -> Iterator[tuple[str, Case]]:
     yield "until a condition ends it", (made, {"x": x}, [np.concatenate([x] * 5)])
 
 
+def counting() -> Iterator[tuple[str, Case]]:
+    """Until a number that each turn adds to has grown: compared as float, as TensorFlow's exporter writes it."""
+    body = helper.make_graph(
+        [
+            node("Add", ["k", "two"], ["k1"]),
+            node("Cast", ["k1"], ["f"], to=FLOAT),
+            node("Less", ["f", "most"], ["c1"]),
+            node("MatMul", ["s", "w"], ["s1"]),
+            node("ReduceSum", ["s1"], ["r"], keepdims=0),
+        ],
+        "body",
+        [info("i", INT64, []), info("c", BOOL, []), info("k", INT64, []), info("s", FLOAT, ["n", 4])],
+        [info("c1", BOOL, []), info("k1", INT64, []), info("s1", FLOAT, ["n", 4]), info("r", FLOAT, [])],
+    )
+    nodes = [
+        node("Less", ["none", "most"], ["go"]),
+        node("Loop", ["", "go", "zero", "x"], ["", "y", "sums"], body=body),
+    ]
+    weights = {"w": WEIGHT, "zero": np.array(0), "two": np.array(2)}
+    floats = {"none": np.array(0, np.float32), "most": np.array(5, np.float32)}
+    outputs = [info("y", FLOAT, ["n", 4]), info("sums", FLOAT, ["k"])]
+    made = model(nodes, [info("x", FLOAT, ["n", 4])], outputs, **weights, **floats)
+    x = RANDOM.normal(size=(2, 4)).astype(np.float32)
+    turns = [x @ np.linalg.matrix_power(WEIGHT, power) for power in (1, 2, 3)]
+    yield "counts by twos to five", (made, {"x": x}, [turns[-1], np.array([each.sum() for each in turns], np.float32)])
+
+
 def scanned() -> Iterator[tuple[str, Case]]:
     """Backwards along an axis of free size, results stacked along another, the last one first."""
     body = helper.make_graph(
@@ -151,5 +178,7 @@ def row(made: Any, feeds: dict[str, Any], expected: list[Any]) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    made = [case for cases in (counted(), conditional(), scanned(), branches(), pictures()) for case in cases]
+    made = [
+        case for cases in (counted(), conditional(), counting(), scanned(), branches(), pictures()) for case in cases
+    ]
     print(json.dumps({name: row(*case) for name, case in made}))
