@@ -1,4 +1,4 @@
-"""Sizes that PyTorch's exporter calls by products (`4*batch`) are those products: what is left of a Reshape is known."""
+"""Sizes that PyTorch calls by products (`4*batch`) are those products: what is left of a Reshape is known."""
 
 from __future__ import annotations
 
