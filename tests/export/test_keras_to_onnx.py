@@ -201,6 +201,22 @@ class Awkward(tf.Module):
         return {"y": tf.signal.irfft(tf.signal.rfft(x, name="spectrum"))}
 
 
+class Spectrum(tf.Module):
+    """Parts of spectra, as Keras' mel spectrogram takes them; filled up, and of an odd length."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3, 12])])
+    def __call__(self, x):
+        long, odd = tf.signal.rfft(x, [16]), tf.signal.rfft(x[:, 0], [9])
+        sizes = tf.broadcast_dynamic_shape(tf.shape(x), [1, 1, 12])
+        again = tf.complex(tf.math.real(odd), tf.math.imag(odd))
+        return {"real": tf.math.real(long), "imaginary": tf.math.imag(long), "size": tf.abs(again),
+                "sizes": tf.zeros(sizes) + x}
+
+
+def build_spectrum():
+    return Spectrum()
+
+
 def build_awkward():
     return Awkward()
 
@@ -300,7 +316,7 @@ class Exporter:
         return self._written[name]
 
     def write(self, name: str) -> tuple[Any, Path, Mapping[str, Any]]:
-        framework = "tensorflow" if name in ("module", "elementary", *REFUSED) else "keras"
+        framework = "tensorflow" if name in ("module", "elementary", "spectrum", *REFUSED) else "keras"
         source = sources.resolve(f"onnx_zoo:build_{name}", framework=framework, search=[str(self.folder)])
         side = open_source(self._pool, source)
         path = self.folder / f"{name}.onnx"

@@ -13,6 +13,10 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+_DFT_SINCE = 17  # opset
+_INT32, _INT64 = 6, 7  # ONNX's numbers for them
+
+
 class Writer:
     """Adds ONNX operators to tf2onnx's graph in the place of one TensorFlow node."""
 
@@ -63,11 +67,37 @@ def _expm1(write: Writer, x: str) -> str:
     return write("Where", near, write("Add", small, small), write("Sub", write("Exp", x), write.like(x, 1)))
 
 
+def _real(write: Writer, x: str) -> str:
+    """tf2onnx holds complex numbers as two halves along a first axis."""
+    return write("Gather", x, write.constant(np.array(0, np.int64)), axis=0)
+
+
+def _imaginary(write: Writer, x: str) -> str:
+    return write("Gather", x, write.constant(np.array(1, np.int64)), axis=0)
+
+
+def _complex(write: Writer, real: str, imaginary: str) -> str:
+    first = write.constant(np.array([0], np.int64))
+    return write("Concat", *(write("Unsqueeze", half, first) for half in (real, imaginary)), axis=0)
+
+
 def _complex_abs(write: Writer, x: str) -> str:
-    """tf2onnx holds complex numbers as two halves along a first axis, and wants to know that it has two places."""
-    halves = (write("Gather", x, write.constant(np.array(index, np.int64)), axis=0) for index in (0, 1))
-    squares = [write("Mul", half, half) for half in halves]
+    """tf2onnx's own wants to know that there are two halves."""
+    squares = [write("Mul", half, half) for half in (_real(write, x), _imaginary(write, x))]
     return write("Sqrt", write("Add", *squares))
+
+
+def _real_spectrum(write: Writer, x: str, length: str) -> str | None:
+    """ONNX's DFT has the halves along a last axis; before opset 17 there is none, and tf2onnx's is a product of
+    matrices, of which only the absolute value may be taken.
+    """
+    count, shape = _number(write, length), write.shape(x)
+    if count is None or shape is None or write.graph.opset < _DFT_SINCE:
+        return None
+    last, points = np.array([-1], np.int64), np.array(int(count), np.int64)
+    signal = write("Unsqueeze", x, write.constant(last))
+    found = write("DFT", signal, write.constant(points), axis=len(shape) - 1, onesided=1)
+    return write("Transpose", found, perm=[len(shape), *range(len(shape))])
 
 
 def _zero_where(write: Writer, decides: str, value: str) -> str:
@@ -194,6 +224,13 @@ def _is_diagonal(write: Writer, diagonal: str) -> str:
     return write("Equal", down, places)
 
 
+def _broadcast_shapes(write: Writer, one: str, other: str) -> str:
+    """The shape of what two shapes broadcast to: that of a tensor of the first one, expanded to the second."""
+    sizes = [write("Cast", shape, to=_INT64) for shape in (one, other)]
+    shape = write("Shape", write("Expand", write("ConstantOfShape", sizes[0]), sizes[1]))
+    return write("Cast", shape, to=_INT32) if write.dtype(one) == np.int32 else shape
+
+
 def _number(write: Writer, name: str) -> float | None:
     node = write.graph.get_node_by_output(name)
     if node is None or not node.is_const():
@@ -219,10 +256,15 @@ def _patches(write: Writer, images: str) -> str | None:
 
 
 FORMS: dict[str, Callable[..., str | None]] = {
+    "BroadcastArgs": _broadcast_shapes,
+    "Complex": _complex,
     "ComplexAbs": _complex_abs,
     "Einsum": _einsum,
     "EuclideanNorm": _euclidean_norm,
     "ExtractImagePatches": _patches,
+    "Imag": _imaginary,
+    "RFFT": _real_spectrum,
+    "Real": _real,
     "FloorDiv": _floor_div,
     "FloorMod": _floor_mod,
     "Expm1": _expm1,
