@@ -54,7 +54,7 @@ NARROWING: dict[str, Callable[..., Tensor]] = {"Cast": wrapped, "CastLike": wrap
 _LISTS = (list[int], list[int] | None)
 _COUNTS = (*_LISTS, int, int | None)
 _LONGEST = 200  # characters of a library's own words
-_SHORTEST = 8  # steps of a cell without a loop from which torch's own layers are faster (docs/patterns.md)
+_SHORTEST = 16  # steps of a cell without a loop from which torch's own layers are faster (docs/patterns.md)
 _MATRIX = 2  # dimensions of a result that no layout touches
 LEGACY_ATTRIBUTES = frozenset({"consumed_inputs"})  # opset 1 told frameworks what they might overwrite
 

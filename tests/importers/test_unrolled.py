@@ -161,7 +161,7 @@ def exported(module: torch.nn.Module, steps: int, path: str, opset: int = 18) ->
     return onnx.load(path)
 
 
-@pytest.mark.parametrize(("steps", "wanted"), [(7, 0), (8, 2)])
+@pytest.mark.parametrize(("steps", "wanted"), [(15, 0), (16, 2)])
 def test_pytorch_has_layers_of_chains_that_are_long_enough(steps: int, wanted: int, tmp_path: object) -> None:
     model = exported(Layers("GRUCell"), steps, f"{tmp_path}/model.onnx")
     module = onnx_to_torch.build(model)
