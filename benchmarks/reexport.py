@@ -122,7 +122,10 @@ def _tried(check: Callable[[], str]) -> str:
     try:
         with _quiet():
             return check()
-    except Exception as error:  # noqa: BLE001 - whatever an exporter raises is a cell of the table
+    except Exception as raised:  # noqa: BLE001 - whatever an exporter raises is a cell of the table
+        error: BaseException = raised
+        while error.__cause__ is not None:  # exporters put their advice before what happened
+            error = error.__cause__
         lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
         return f"{type(error).__name__}: {' '.join(lines[:2])[:_WORDS]}"
 
