@@ -58,7 +58,7 @@ def list_operators(_session: Session, table: str) -> dict[str, Any]:
     module, _, name = table.partition(":")
     operators = getattr(import_module(module), name)
     found: dict[str, set[int]] = {}
-    for operator in operators:
+    for operator in (*operators, *(operators.rewritten or ())):
         if operator.domain.startswith("toolkit."):
             continue  # what patterns make of a graph; no file holds it
         title = f"{operator.domain}.{operator.name}" if operator.domain else operator.name

@@ -22,6 +22,8 @@ from exporters.graph.values import CONSTANT
 
 # A graph that ONNX cannot infer keeps what it declares; the log of that would be a stack trace on the user's terminal.
 logging.getLogger("onnx_ir.passes.common.shape_inference").setLevel(logging.CRITICAL)
+# Behind operators that ONNX does not know, it may find a shape without a type: no word of that either.
+logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)
 
 
 def clean(model: ir.Model) -> ir.Model:

@@ -56,12 +56,16 @@ class OperatorTable:
         target: the target as messages call it, such as "PyTorch".
         ceiling: the newest opset whose operators the table's functions were checked against.
         advice: what a user can do when an operator is missing.
+        rewritten: operators that are written as others before this table is asked, where it lacks them.
     """
 
-    def __init__(self, target: str, ceiling: int, advice: str | None = None) -> None:
+    def __init__(
+        self, target: str, ceiling: int, advice: str | None = None, rewritten: OperatorTable | None = None
+    ) -> None:
         self.target = target
         self.ceiling = ceiling
         self.advice = advice
+        self.rewritten = rewritten
         self._operators: dict[tuple[str, str], list[Operator]] = {}
 
     def op(

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from keras import KerasTensor, ops
 from onnx import defs
 
-from exporters.graph import clean, expand, fold_batchnorm, layout, patterns, read, recurrent
+from exporters.graph import clean, contributed, expand, fold_batchnorm, layout, patterns, read, recurrent
 from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
@@ -56,16 +56,25 @@ def build(
 def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
     """Clean the graph and expand what the table lacks; both again, since bodies bring constants of their own.
 
+    First of all, operators of ONNX Runtime's become such of ONNX's.
+
     Before, operators that are spelled out come back where Keras has them as one. Last, biases are put where layers have
     them, and with `optimize` normalisations are folded away.
     """
-    model = recurrent.recover(clean.clean(model))
+    model = clean.clean(model)
+    if contributed.rewrite(model, _lacks):
+        model = clean.clean(model)
+    model = recurrent.recover(model)
     patterns.apply(model, which=RECOGNISED)
     if KERAS.missing(model):
-        model = clean.clean(expand.expand(model, lambda node, within: KERAS.lookup_node(node, within) is None))
+        model = clean.clean(expand.expand(model, _lacks))
     if optimize:
         fold_batchnorm.fold_batchnorm(model)
     return bias.absorb(sharing.tie(model))
+
+
+def _lacks(node: ir.Node, model: ir.Model) -> bool:
+    return KERAS.lookup_node(node, model) is None
 
 
 class Builder:

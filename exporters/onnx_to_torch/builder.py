@@ -16,8 +16,9 @@ import torch
 from onnx import defs
 from torch import Tensor, fx, nn
 
-from exporters.graph import clean, expand, fold_batchnorm, patterns, read, recurrent
+from exporters.graph import clean, contributed, expand, fold_batchnorm, patterns, read, recurrent
 from exporters.graph.kinds import kind_of
+from exporters.graph.limits import exceeded
 from exporters.graph.operator_table import Operator, node_name, node_title, used_outputs
 from exporters.graph.signature import identifier
 from exporters.onnx_to_torch import channels_last, convert, limits, plain, subgraphs, training
@@ -81,14 +82,23 @@ def _images(graph: ir.Graph) -> list[int]:
 
 
 def prepare(model: ir.Model) -> ir.Model:
-    """Clean the graph, recognise spelled-out operators, and expand what the table lacks; then clean what came."""
+    """Clean the graph, recognise spelled-out operators, and expand what the table lacks; then clean what came.
+
+    First of all, operators of ONNX Runtime's that the table lacks become such of ONNX's.
+    """
     model = clean.clean(model)
+    if contributed.rewrite(model, _lacks):
+        model = clean.clean(model)
     training.untie_normalizations(model)
     model = recurrent.recover(model, shortest=_SHORTEST)
     patterns.apply(model)
     if TORCH.missing(model):
-        model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))
+        model = clean.clean(expand.expand(model, _lacks))
     return model
+
+
+def _lacks(node: ir.Node, model: ir.Model) -> bool:
+    return TORCH.lookup_node(node, model) is None
 
 
 def require_covered(model: ir.Model, where: str) -> None:
@@ -96,7 +106,7 @@ def require_covered(model: ir.Model, where: str) -> None:
     found = []
     for node in model.graph.all_nodes():
         row = TORCH.lookup_node(node, model)
-        what = limits.exceeded(node, row) if row is not None else None
+        what = exceeded(node, row, limits.LIMITS) if row is not None else None
         if what:
             found.append((node, f"{node_title(node)} with {what}"))
     if found:

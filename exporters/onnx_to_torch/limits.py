@@ -1,45 +1,12 @@
-"""What an operator's function does not cover: inputs and attribute values that are refused before anything is built."""
+"""What an operator's function does not cover, of ONNX's operators and of those for classical machine learning."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from exporters.graph.limits import CONTRIBUTED, Limit, Limits
 
-from exporters.graph.operator_table import Operator
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-MICROSOFT = "com.microsoft"
 ML = "ai.onnx.ml"
 
-
-@dataclass(frozen=True)
-class Limit:
-    """`inputs` must be missing; an attribute must have one of its values, where it is given at all."""
-
-    inputs: tuple[str, ...] = ()
-    attributes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-
-
-LIMITS = {
-    (MICROSOFT, "Attention"): Limit(
-        ("past_sequence_length",), {"do_rotary": (0,), "past_present_share_buffer": (0,), "rotary_embedding_dim": (0,)}
-    ),
-    (MICROSOFT, "MultiHeadAttention"): Limit(("past_sequence_length", "cache_indirection")),
-    (MICROSOFT, "GroupQueryAttention"): Limit(
-        ("head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight"),
-        {
-            "k_quant_type": ("NONE",),
-            "v_quant_type": ("NONE",),
-            "kv_cache_bit_width": (0,),
-            "qk_output": (0,),
-            "sliding_window_cache": (0,),
-            "smooth_softmax": (-1, 0),
-        },
-    ),
-    (MICROSOFT, "RotaryEmbedding"): Limit((), {"is_packed_batching": (0,), "scale": (1.0,)}),
-    (MICROSOFT, "MatMulNBits"): Limit(("g_idx",), {"weight_prepacked": (0,), "bits": (2, 4, 8)}),
+LIMITS: Limits = CONTRIBUTED | {
     (ML, "OneHotEncoder"): Limit((), {"cats_strings": (), "zeros": (1,)}),
     (ML, "LinearClassifier"): Limit((), {"classlabels_strings": ()}),
     (ML, "TreeEnsembleClassifier"): Limit((), {"classlabels_strings": ()}),
@@ -47,18 +14,3 @@ LIMITS = {
     ("", "TfIdfVectorizer"): Limit((), {"pool_strings": ()}),
     ("", "Constant"): Limit((), {"sparse_value": (), "value_string": (), "value_strings": ()}),
 }
-
-
-def exceeded(node: ir.Node, row: Operator) -> str | None:
-    """What `node` has that its function does not cover, in words."""
-    limit = LIMITS.get((node.domain, node.op_type))
-    if limit is None:
-        return None
-    names = [name for name, value in zip(row.parameters, node.inputs, strict=False) if value is not None]
-    inputs = [f"input '{name}'" for name in names if name in limit.inputs]
-    attributes = [
-        f"{name} = {node.attributes[name].value!r}"
-        for name, allowed in limit.attributes.items()
-        if name in node.attributes and node.attributes[name].value not in allowed
-    ]
-    return " and ".join(inputs + attributes) or None

@@ -2,8 +2,8 @@
 
 The files are opened by `keras_alone.py`, in a process that has TensorFlow, Keras and nothing of ours. A process of its
 own, so that torch and TensorFlow never meet:
-`python tests/importers/keras_suite.py [--sample | --traps | NAME-PART ...]`.
-Of the models of `--sample` and `--traps`, some become files; else all do.
+`python tests/importers/keras_suite.py [--sample | --traps | --microsoft | NAME-PART ...]`.
+Of the models of the first three, some become files; else all do.
 
 Inputs that a Keras model must know when it is
 built (shapes, axes, sizes of a split) are given to it as initializers, with the values that the case feeds.
@@ -36,6 +36,8 @@ import tensorflow as tf  # noqa: E402
 from keras import KerasTensor  # noqa: E402
 
 from exporters import onnx_to_keras  # noqa: E402
+from exporters.graph.contributed.table import REWRITTEN, Value  # noqa: E402
+from exporters.graph.limits import WRITER  # noqa: E402
 from exporters.onnx_to_keras import hdf5  # noqa: E402
 from exporters.onnx_to_keras.operand import Length, Operand  # noqa: E402
 from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
@@ -43,7 +45,8 @@ from tests.importers.cases import Case, selected  # noqa: E402
 from tests.importers.compare import as_array, difference  # noqa: E402
 from toolkit.errors import UnsupportedOperator  # noqa: E402
 
-TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None)
+TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None,
+           Value, Value | None, list[Value])  # fmt: skip
 SAMPLED = 6  # of so many models of a sample, one becomes files
 TOGETHER = 60  # so many cases share a SavedModel and a turn of the other process
 FILES = ("h5", "savedmodel")
@@ -58,9 +61,11 @@ def constants(case: Case) -> dict[str, bool]:
     for node in case.model.graph.node:
         opset = next(entry.version for entry in case.model.opset_import if entry.domain == node.domain)
         row = KERAS.lookup(node.op_type, opset, node.domain, len(node.output))
+        row = row or REWRITTEN.lookup(node.op_type, opset, node.domain, len(node.output))
         if row is None:
             continue
-        for i, (name, parameter) in enumerate(zip(node.input, row.parameters.values(), strict=False)):
+        parameters = [parameter for name, parameter in row.parameters.items() if name != WRITER]
+        for i, (name, parameter) in enumerate(zip(node.input, parameters, strict=False)):
             if parameter.annotation == list[Operand]:
                 break  # all further inputs are of this list
             known = i in WEIGHTS.get(node.op_type, ()) or (node.op_type, i) == ("Loop", 0)
@@ -236,7 +241,7 @@ def _note(rows: dict[str, dict[str, Any]], alone: Alone) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    stored = SAMPLED if {"--sample", "--traps"} & set(arguments) else 1
+    stored = SAMPLED if {"--sample", "--traps", "--microsoft"} & set(arguments) else 1
     with tempfile.TemporaryDirectory() as folder:
         rows = results(selected(arguments), Path(folder), stored)
     json.dump(rows, sys.stdout, indent=1)

@@ -9,7 +9,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +314,66 @@ def tensors() -> list[Fused]:
     ]  # fmt: skip
 
 
+def recurrent() -> list[Fused]:
+    """On one thread: on several, ONNX Runtime quantises parts of the batch apart."""
+
+    def fed(directions: int, shape: tuple[int, ...], of_scales: tuple[int, ...]) -> Feeds:
+        wide = (directions, *of_scales)
+        return {
+            "X": f(*shape), "W": i8(directions, 5, 16), "R": i8(directions, 4, 16), "B": f(directions, 32) / 3,
+            "lengths": None, "h": None, "c": None, "P": None, "Ws": np.abs(f(*wide)) / 50 + one(0.002),
+            "Wz": np.zeros(wide, np.int8), "Rs": np.abs(f(*wide, start=3)) / 50 + one(0.002),
+            "Rz": np.zeros(wide, np.int8),
+        }  # fmt: skip
+
+    both = {"direction": "bidirectional", "hidden_size": 4}
+    one_way, two_ways = fed(1, (3, 2, 5), ()), fed(2, (4, 3, 5), (16,))
+    states = {"h": f(1, 2, 4), "c": f(1, 2, 4, start=5)}
+    name = "DynamicQuantizeLSTM"
+    return [
+        Fused("quantised_lstm", name, [one_way, {**one_way, "X": f(5, 1, 5)}], {"hidden_size": 4}, outputs=3),
+        Fused("quantised_lstm_columns", name, [two_ways], both, outputs=3),
+        Fused("quantised_lstm_back", name, [{**one_way, **states, "B": None}],
+              {"direction": "reverse", "hidden_size": 4}, outputs=3),
+    ]  # fmt: skip
+
+
+def quantised_transformers() -> list[Fused]:
+    """What quantize_dynamic makes of an optimised BERT."""
+    s, z = one(0.02), np.uint8(120)
+    x = {"input": u8(2, 4, 8), "weight": i8(8, 24), "bias": f(24), "xs": s, "ws": one(0.01)}
+    points = {"mask": np.int32([3, 4]), "xz": z, "wz": np.int8(3)}
+    words = {
+        "ids": np.int32([[1, 2, 3], [4, 0, 1]]), "segments": np.int32([[0, 0, 1], [0, 1, 1]]), "word": u8(6, 8),
+        "position": u8(5, 8), "segment": u8(2, 8), "gamma": u8(8), "beta": u8(8), "mask": np.int32([[1, 1, 0]] * 2),
+        **{f"scale{i}": one(0.01 + i / 100) for i in range(5)}, **{f"zero{i}": np.uint8(100 + i) for i in range(5)},
+    }  # fmt: skip
+    return [
+        Fused("qattention", "QAttention", [{**x, **points}], {"num_heads": 2}),
+        Fused("qattention_causal", "QAttention", [{**x, **points, "mask": None}],
+              {"num_heads": 2, "unidirectional": 1}),
+        Fused("qembeddings", "QEmbedLayerNormalization", [words], outputs=2),
+    ]  # fmt: skip
+
+
+SPELLED_OUT = (
+    "gelu", "fast_gelu_bias", "fused_matmul_turned", "fused_conv_clip", "skip_norm_bias", "skip_rms_bias", "embeddings",
+    "embeddings_alone", "attention_causal_mask", "attention_lengths", "multi_head_bias", "grouped_step", "rotary_pairs",
+    "ms_pad", "distances",
+)  # fmt: skip
+
+
+def at_other_opsets() -> list[Fused]:
+    """What is written otherwise where ONNX has less, or more."""
+    rows = [row for family in (elementwise, products, normalizations, attentions, tensors) for row in family()]
+    return [
+        replace(row, name=f"{row.name}_{opset}", opset=opset)
+        for row in rows
+        if row.name in SPELLED_OUT
+        for opset in (12, 23)
+    ]
+
+
 def spelled_out() -> dict[str, tuple[onnx.ModelProto, list[Feeds]]]:
     """Small networks in ONNX's own operators, for ONNX Runtime's optimiser to fuse; each at two batch sizes."""
     weights = {
@@ -350,16 +410,18 @@ def optimised() -> list[Case]:
     """Those networks after the optimiser, with the results from before it."""
     rows = [(model.SerializeToString(), feeds) for model, feeds in spelled_out().values()]
     cases = []
-    for name, (_, feeds), graph, results in zip(
-        spelled_out(), rows, _runtime(rows, "--optimised"), _runtime(rows), strict=True
-    ):
+    for name, (_, feeds), graph, results in zip(spelled_out(), rows, run(rows, "--optimised"), run(rows), strict=True):
         data = [(list(feed.values()), list(result)) for feed, result in zip(feeds, results, strict=True)]
         cases.append(Case(f"optimised_{name}", onnx.ModelProto.FromString(graph), data, 1e-4, 1e-5, "microsoft"))
     return cases
 
 
 def all_fused() -> list[Fused]:
-    return [*elementwise(), *products(), *normalizations(), *attentions(), *quantized(), *tensors()]
+    families = (
+        elementwise, products, normalizations, attentions, quantized, recurrent, quantised_transformers, tensors,
+        at_other_opsets,
+    )  # fmt: skip
+    return [row for family in families for row in family()]
 
 
 def cases() -> list[Case]:
@@ -369,7 +431,7 @@ def cases() -> list[Case]:
 def judged_by_runtime(rows: list[Fused]) -> list[Case]:
     """All of them with ONNX Runtime's results; raises where it refuses one, which is then no case."""
     found = []
-    for row, results in zip(rows, _runtime([(row.model().SerializeToString(), row.feedings()) for row in rows]),
+    for row, results in zip(rows, run([(row.model().SerializeToString(), row.feedings()) for row in rows]),
                             strict=True):  # fmt: skip
         if isinstance(results, str):
             raise AssertionError(f"{row.name}: {results}")  # noqa: TRY004 - what ONNX Runtime said
@@ -383,7 +445,7 @@ def judged_by_runtime(rows: list[Fused]) -> list[Case]:
     return found
 
 
-def _runtime(rows: list[Any], *more: str) -> Any:
+def run(rows: list[Any], *more: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         given, answer = Path(folder) / "in.pickle", Path(folder) / "out.pickle"
         given.write_bytes(pickle.dumps(rows))

@@ -29,3 +29,11 @@ KERAS_LACKS = {
 }  # fmt: skip
 # The other way round: operators that the PyTorch importer expands by ONNX's own function body.
 TORCH_EXPANDS = {"AffineGrid"}
+# ONNX Runtime's own operators that PyTorch has and that are not rewritten as ONNX's, so that Keras lacks them.
+CONTRIBUTED_LACKS = {
+    "ONNX has nothing that inverts matrices": {"Inverse"},
+    "ONNX crops each box of a number known only when the model runs in a loop alone": {"CropAndResize"},
+    "it belongs to the search around a model": {"NGramRepeatBlock"},
+}
+# The other way round: those that have no function for PyTorch, since they are rewritten as ONNX's for it, too.
+TORCH_REWRITES = {"DynamicQuantizeLSTM", "QAttention", "QEmbedLayerNormalization"}

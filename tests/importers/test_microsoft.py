@@ -9,9 +9,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from exporters import onnx_to_torch
-from tests.importers import microsoft
+from tests.importers import microsoft, parity
 from tests.importers.suites import script
 from toolkit.errors import UnsupportedOperator
+
+LACKING = set().union(*parity.CONTRIBUTED_LACKS.values())
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,32 @@ def test_graphs_of_its_optimiser_are_rebuilt(rows: dict[str, Any]) -> None:
     fused = {node.op_type for case in cases.values() for node in case.model.graph.node if node.domain}
     assert fused >= {"BiasGelu", "SkipLayerNormalization", "FusedConv", "QuickGelu"}
     assert {name: (rows[name]["eager"], rows[name]["scripted"]) for name in cases} == dict.fromkeys(cases, ("ok", "ok"))
+
+
+@pytest.fixture(scope="module")
+def keras_rows() -> dict[str, Any]:
+    found: dict[str, Any] = script("keras_suite.py", "--microsoft")
+    return found
+
+
+@pytest.mark.parametrize("name", [row.name for row in microsoft.all_fused() if row.operator not in LACKING])
+def test_keras_gives_what_onnx_runtime_gives(keras_rows: dict[str, Any], name: str) -> None:
+    assert {c: v for c, v in keras_rows[name].items() if c in ("model", "h5", "savedmodel") and v != "ok"} == {}
+
+
+def test_graphs_of_its_optimiser_are_rebuilt_in_keras(keras_rows: dict[str, Any]) -> None:
+    assert {name: keras_rows[name]["model"] for name in keras_rows if name.startswith("optimised_")} == {
+        "optimised_transformer_block": "ok", "optimised_convolutions": "ok",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [row.name for row in microsoft.all_fused() if row.operator in LACKING])
+def test_what_cannot_be_rewritten_keeps_its_error(keras_rows: dict[str, Any], name: str) -> None:
+    (operator,) = (row.operator for row in microsoft.all_fused() if row.name == name)
+    assert keras_rows[name]["model"] == (
+        f"UnsupportedOperator: UnsupportedOperator: the model in memory, node '-> out0': com.microsoft.{operator} "
+        "(opset 1) has no Keras form."
+    )
 
 
 def grouped(**attributes: Any) -> Any:
@@ -65,6 +93,7 @@ def test_every_operator_has_a_case() -> None:
     cuda_alone = {"BiasAdd", "BiasSoftmax", "BiasSplitGelu", "ComplexMul", "GroupNorm", "NhwcFusedConv",
                   "QLinearReduceMean", "SkipGroupNorm"}  # fmt: skip
     known = {row.name for row in TORCH if row.domain == microsoft.DOMAIN}
+    assert known | parity.TORCH_REWRITES == {row.name for row in TORCH.rewritten or ()} | LACKING
     assert known - {row.operator for row in microsoft.all_fused()} == cuda_alone
 
 

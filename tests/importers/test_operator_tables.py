@@ -32,6 +32,12 @@ def test_every_function_has_the_signature_of_its_schema(target: str) -> None:
     assert {name: complaints for name, complaints in rows.items() if complaints} == {}
 
 
+def test_every_function_that_rewrites_has_the_signature_of_onnx_runtimes_schema() -> None:
+    rows = script("schema_check.py", "contributed")
+    assert len(rows) > 50
+    assert {name: complaints for name, complaints in rows.items() if complaints} == {}
+
+
 def test_every_operator_of_onnx_has_a_form_at_every_opset_from_7_on() -> None:
     found = script("coverage.py", "torch")
     assert set(found["lacking"]) == set(parity.ABSENT)
