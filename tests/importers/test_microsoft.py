@@ -16,6 +16,9 @@ from toolkit.errors import UnsupportedOperator
 LACKING = set().union(*parity.CONTRIBUTED_LACKS.values())
 
 
+OPEN_ENDED = {"quantised_lstm"}  # over a number of steps known only when the model runs: a SavedModel alone holds it
+
+
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Any]:
     found: dict[str, Any] = script("torch_suite.py", "--microsoft")
@@ -42,7 +45,10 @@ def keras_rows() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [row.name for row in microsoft.all_fused() if row.operator not in LACKING])
 def test_keras_gives_what_onnx_runtime_gives(keras_rows: dict[str, Any], name: str) -> None:
-    assert {c: v for c, v in keras_rows[name].items() if c in ("model", "h5", "savedmodel") and v != "ok"} == {}
+    row = {column: result for column, result in keras_rows[name].items() if column in ("model", "h5", "savedmodel")}
+    if name in OPEN_ENDED and "h5" in row:
+        assert row.pop("h5").endswith("'loop_2' is TensorFlow's own, which no file of Keras holds")
+    assert set(row.values()) == {"ok"}
 
 
 def test_graphs_of_its_optimiser_are_rebuilt_in_keras(keras_rows: dict[str, Any]) -> None:
