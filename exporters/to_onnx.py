@@ -7,6 +7,7 @@ through tf2onnx on a frozen graph, ONNX through cleaning alone. Each way is a st
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,18 +86,26 @@ def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
             opset_version=max(options.opset, _TORCH_DYNAMO_FLOOR),
             input_names=list(signature.input_names),
             output_names=list(signature.output_names),
-            dynamic_shapes=_dynamic_shapes(torch, signature),
+            dynamic_shapes=_dynamic_shapes(torch, model),
         )
     assert program is not None
     _save(program.model, model, path, options)
 
 
-def _dynamic_shapes(torch: Any, signature: Signature) -> Any:
-    """The inputs' structure with {axis: Dim} at its leaves: a Dim with bounds raises where tracing would bake it in."""
+def _dynamic_shapes(torch: Any, model: TorchRunner) -> Any:
+    """The inputs' structure with {axis: Dim} at its leaves: a Dim with bounds raises where tracing would bake it in.
+
+    Where `forward` takes `*args` or `**kwargs`, these are arguments of their own, which hold what was given.
+    """
+    signature = model.signature
     dims = {symbol: _dim(torch, signature, symbol) for symbol in signature.symbols}
     leaves = {
         spec.name: {axis: dims[symbol] for axis, symbol in spec.dynamic_dims.items()} for spec in signature.inputs
     }
+    takes = inspect.signature(model.module.forward)
+    if any(item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD) for item in takes.parameters.values()):
+        args, kwargs = arguments(signature, leaves)
+        return dict(takes.bind(*args, **kwargs).arguments)
     return unflatten(signature.input_structure, leaves)
 
 

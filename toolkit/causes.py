@@ -18,6 +18,7 @@ _NOT_USERS = (
     Path(sysconfig.get_path("stdlib")),
     *(Path(__file__).parents[1] / package for package in ("toolkit", "exporters", "trainers")),
 )
+_TELLS_OF_ITSELF = "torch.onnx"
 _NOT_TELLING = ("Detected at", "File ", "<stack traces")
 
 
@@ -27,7 +28,9 @@ def said(error: BaseException, longest: int = _LONGEST) -> str:
 
 
 def described(error: BaseException, longest: int = _LONGEST) -> str:
-    """The exception's class and what it says."""
+    """The exception's class and what it says; of what PyTorch's exporter says of its own steps, what is behind it."""
+    if type(error).__module__.startswith(_TELLS_OF_ITSELF) and error.__cause__ is not None:
+        error = error.__cause__
     message = telling(str(error), longest)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
