@@ -48,6 +48,7 @@ CASES = {
     "copysign": lambda x: torch.copysign(x, x.flip(-1)),
     "copysign of a number": lambda x: torch.copysign(x, -2.0),
     "erfinv": lambda x: torch.erfinv(torch.tanh(x)),
+    "cdist": lambda x: torch.cdist(x, x.flip(1)),
     "cdist p=1": lambda x: torch.cdist(x, x.flip(1), p=1.0),
     "cdist p=3": lambda x: torch.cdist(x, x.flip(1), p=3.0),
     "cdist p=inf": lambda x: torch.cdist(x, x.flip(1), p=torch.inf),

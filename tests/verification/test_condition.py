@@ -129,6 +129,19 @@ def test_an_error_on_many_inputs_is_not_weighed():
     assert _beyond(answers, [whole[i : i + 4] for i in range(0, 32, 4)]) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "forgiven"), [(compare.DENORMAL, 0.0), ("normal", 2.0**23)], ids=["denormal", "normal"]
+)
+def test_an_exact_source_lets_only_denormal_numbers_be_taken_for_zero(kind, forgiven):
+    """What side of 0 a number lies on: 1 for one that is denormal, 0 where it is taken for 0."""
+    truth, export = [np.ones(2)] * 4, [np.ones(2, np.float32)] * 3 + [np.zeros(2, np.float32)]
+    source = [row.astype(np.float32) for row in truth]
+    kinds = ["normal"] * 3 + [kind]
+    found = compare.measure(truth, source, export, kinds, np.array([0.0, 0.0, 0.0, 1.0]))
+    assert found.exact_source
+    assert found.exact_ulp == pytest.approx(forgiven, rel=0.5)
+
+
 def test_the_same_inputs_are_weighed_once():
     answers = condition.weigh(FakeSide(), _answers(), [1])
     assert condition.weigh(FakeSide(), answers, [1]) is answers

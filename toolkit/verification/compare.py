@@ -111,6 +111,8 @@ def measure(
     if condition is not None:
         expected = np.maximum(expected, condition)
     ratios = np.divide(error / scale, expected, out=np.zeros(len(error)), where=error != 0)
+    if condition is not None:  # of an exact source only a denormal number may be taken for 0, whatever follows of it
+        ulp[(least > 0) & (error <= condition * scale)] = 0.0
     return Measured(
         ratios=ratios,
         pooled=float(np.sqrt(np.mean(ratios**2))),
@@ -267,6 +269,8 @@ def _classes(
     A tie is an input whose two largest entries lie closer together than the source's own error.
     """
     if len(spec.shape) != 2 or spec.shape[1] in (0, 1) or not all(np.isfinite(row).all() for row in (*source, *export)):
+        return None, 0
+    if not all(row.size for row in source):  # rows that a condition picked, and none of this input
         return None, 0
     agree = ties = 0
     for _, (t, s, e) in stacks(truth, source, export):
