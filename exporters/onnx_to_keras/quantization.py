@@ -101,8 +101,11 @@ def conv_integer(
 
 
 def _rescaled(exact: KerasTensor, factor: KerasTensor, zero_point: KerasTensor) -> KerasTensor:
-    """`exact * factor + zero_point`, rounded to even and clamped to the zero point's type."""
-    scaled = ops.round(ops.multiply(exact, ops.cast(factor, exact.dtype)))
+    """`exact * factor + zero_point`, rounded to even and clamped to the zero point's type.
+
+    The product is in the factor's precision, as ONNX Runtime has it: what lies near a half is rounded alike.
+    """
+    scaled = ops.cast(ops.round(ops.multiply(ops.cast(exact, factor.dtype), factor)), exact.dtype)
     moved = ops.subtract(scaled, ops.negative(ops.cast(ops.reshape(zero_point, ()), exact.dtype)))
     return ops.cast(ops.cast(ops.clip(moved, *RANGES[zero_point.dtype]), "int32"), zero_point.dtype)
 

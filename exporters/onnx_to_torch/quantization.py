@@ -91,6 +91,12 @@ def dynamic_quantize_linear(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return quantize_linear(x, scale, point), scale, point
 
 
+def _rescaled(product: Tensor, factor: Tensor, point: Tensor) -> Tensor:
+    """Integers times `factor`, in its precision as ONNX Runtime has it: what lies near a half is rounded alike."""
+    scaled = torch.round(product.to(factor.dtype) * factor)
+    return _to_integers(scaled.to(torch.float64) + point.to(torch.float64), point.dtype)
+
+
 @TORCH.op("QLinearMatMul", since=10)
 def qlinear_matmul(
     a: Tensor,
@@ -102,9 +108,8 @@ def qlinear_matmul(
     y_scale: Tensor,
     y_zero_point: Tensor,
 ) -> Tensor:
-    product = matmul_integer(a, b, a_zero_point, b_zero_point).to(torch.float64)
-    factor = (a_scale.to(torch.float64) * b_scale.to(torch.float64)) / y_scale.to(torch.float64)
-    return _to_integers(torch.round(product * factor) + y_zero_point.to(torch.float64), y_zero_point.dtype)
+    product = matmul_integer(a, b, a_zero_point, b_zero_point)
+    return _rescaled(product, a_scale * b_scale / y_scale, y_zero_point)
 
 
 @TORCH.op("QLinearConv", since=10)
@@ -126,12 +131,9 @@ def qlinear_conv(
     strides: list[int] | None = None,
 ) -> Tensor:
     """ONNX QLinearConv: scales and zero points of `w` may be one per output channel."""
-    product = conv_integer(
-        x, w, x_zero_point, w_zero_point, auto_pad, dilations, group, kernel_shape, pads, strides
-    ).to(torch.float64)
+    product = conv_integer(x, w, x_zero_point, w_zero_point, auto_pad, dilations, group, kernel_shape, pads, strides)
     channels = [1, -1] + [1] * (x.dim() - 2)
     if B is not None:
-        product = product + B.to(torch.float64).reshape(channels)
-    factor = x_scale.to(torch.float64) * w_scale.to(torch.float64) / y_scale.to(torch.float64)
-    scaled = product * (factor.reshape(channels) if factor.numel() > 1 else factor)
-    return _to_integers(torch.round(scaled) + y_zero_point.to(torch.float64), y_zero_point.dtype)
+        product = product + B.reshape(channels)
+    factor = x_scale * w_scale / y_scale
+    return _rescaled(product, factor.reshape(channels) if factor.numel() > 1 else factor, y_zero_point)
