@@ -117,6 +117,9 @@ def require_covered(model: ir.Model, where: str) -> None:
         )
 
 
+_FOLLOWED = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
+
 class Builder:
     """Holds the fx graph while it grows; `values` maps what is computed to the fx node that computes it."""
 
@@ -130,8 +133,10 @@ class Builder:
         self.mode: fx.Node | None = None
         self.sizes = Sizes(self.graph, self._value)
         initializers = model.graph.initializers.values()
-        # A float32 weight, whose dtype tells a Cast to float32 what the module works in after `.double()`.
-        self.anchor = next((v for v in initializers if v.dtype == ir.DataType.FLOAT and v.uses()), None)
+        # Per narrow type a weight of it, whose dtype tells a Cast to that type what the module works in after
+        # `.double()`.
+        floats = [v for v in initializers if v.dtype in _FOLLOWED and v.uses()]
+        self.anchors = {v.dtype: v for v in reversed(floats)}
 
     def build(self) -> fx.GraphModule:
         source = self.model.graph
@@ -231,9 +236,10 @@ class Builder:
         return self.graph.call_function(PACKED[kind], (self._value(value),))
 
     def _call(self, node: ir.Node, row: Operator) -> fx.Node:
-        if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT and self.anchor:
+        anchor = self.anchors.get(ir.DataType(node.attributes["to"].as_int())) if node.op_type == "Cast" else None
+        if anchor is not None:
             operands = self._inputs(node, row)
-            return self.graph.call_function(cast_like, (*operands, self._value(self.anchor)))
+            return self.graph.call_function(cast_like, (*operands, self._value(anchor)))
         if node.outputs[0].dtype == ir.DataType.FLOAT4E2M1 and node.op_type in NARROWING:
             return self._float4(node, row)
         parameters = row.parameters

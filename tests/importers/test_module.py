@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import parser
+from onnx import TensorProto, helper, numpy_helper, parser
 from torch import Tensor, fx, nn
 
 import toolkit
@@ -218,3 +218,24 @@ def test_the_public_name(tmp_path: object) -> None:
     assert isinstance(module, fx.GraphModule)
     x = MODELS["dense"].batch(3)
     torch.testing.assert_close(run(module, x), run(source("dense"), x))
+
+
+def test_casts_to_a_narrow_type_follow_the_module_into_double():
+    """A float16 file that casts its float32 inputs: in float64 nothing is narrow but the result."""
+    weight = numpy_helper.from_array(np.float16([[0.3, -1.7], [2.2, 0.9]]), "w")
+    nodes = [
+        helper.make_node("Cast", ["x"], ["a"], to=TensorProto.FLOAT16),
+        helper.make_node("MatMul", ["a", "w"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT16, ["n", 2])
+    model = helper.make_model(
+        helper.make_graph(nodes, "net", [x], [y], [weight]), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    module = onnx_to_torch.build(model).eval()
+    given = torch.tensor([[1 / 3, 0.1]])
+    assert module(given).dtype == torch.float16
+    wide = given.double()
+    found = module.double()(wide)
+    assert found.dtype == torch.float64
+    assert torch.equal(found, wide @ torch.tensor(np.float16([[0.3, -1.7], [2.2, 0.9]])).double())
