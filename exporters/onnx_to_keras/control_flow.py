@@ -22,6 +22,7 @@ from toolkit.errors import UnsupportedOperator
 if TYPE_CHECKING:
     from exporters.onnx_to_keras.builder import Builder
 
+_ENDLESS = 2**31 - 1
 LONGEST = 1024  # iterations written out
 Turn = Callable[[Any, Any, list[Any], list[Any]], list[Any]]
 
@@ -50,7 +51,7 @@ def loop(
     open_ended = _open_ended(M)
     if not open_ended:
         return _written_out(M, cond, v_initial, body, builder, outputs)
-    counted = _counted(cond, v_initial, body, builder, outputs) if M is None else None
+    counted = _counted(cond, v_initial, body, builder, outputs) if M is None or _is_endless(M) else None
     if counted is not None:
         return counted
     tensorflow_calls.require(builder.scope, open_ended)
@@ -91,6 +92,11 @@ def _written_out(
         done = Unknown(lambda: _total(counted))
         stacked = [ops.take(value, places(done, builder.scope), 0) for value in stacked]
     return [*carried, *stacked]
+
+
+def _is_endless(limit: Operand) -> bool:
+    """Whether `M` is but the largest number, as TorchScript's `while` has it."""
+    return isinstance(limit, Constant) and int(limit.array.reshape(-1)[0]) >= _ENDLESS
 
 
 def _counted(cond: Operand | None, v_initial: list[Operand], body: Any, builder: Any, outputs: int) -> list[Any] | None:
