@@ -203,26 +203,31 @@ class Builder:
         if row.outputs is None and len(results) < used_outputs(node):
             raise InvalidGraph(f"{node.op_type} has {used_outputs(node)} outputs, of which {len(results)} are defined")
         for value, item in zip(node.outputs[: used_outputs(node)], results, strict=False):
-            self._check_dtype(value, item, node)
-            self.values[value] = item
-            if order is not None and isinstance(item, KerasTensor):
-                if len(item.shape) == order.rank:
+            held = self._in_dtype(value, item, node)
+            self.values[value] = held
+            if order is not None and isinstance(held, KerasTensor):
+                if len(held.shape) == order.rank:
                     self.orders[value] = order
                 elif row.layout in (layout.AXIS, layout.PICK):
                     self.orders[value] = order.without(axes)
 
-    def _check_dtype(self, value: ir.Value, held: KerasTensor, node: ir.Node) -> None:
-        """Keras promotes some types on its own (uint64 to uint32): better no model than other numbers.
+    def _in_dtype(self, value: ir.Value, held: Any, node: ir.Node) -> Any:
+        """A result in the dtype that the graph says. Keras promotes some types on its own: a wider integer is made
+        narrow again, which gives the same bits; of anything else (uint64 to uint32) better no model than other numbers.
 
         Sizes are held as int64 whatever integers they are in the graph.
         """
-        if isinstance(held, Sizes):
-            return
-        if value.dtype in DTYPES and held.dtype != self.scope.float_dtype(DTYPES[value.dtype]):
+        if isinstance(held, Sizes) or value.dtype not in DTYPES:
+            return held
+        wanted = self.scope.float_dtype(DTYPES[value.dtype])
+        if held.dtype == "int64" and wanted == "int32" and isinstance(held, KerasTensor):
+            return ops.cast(held, wanted)
+        if held.dtype != wanted:
             raise UnsupportedOperator(
                 f"{node.op_type} of {DTYPES[value.dtype]}, which Keras makes {held.dtype}, has no Keras form",
                 hint=KERAS.advice,
             )
+        return held
 
     def _relabel(self, node: ir.Node, held: KerasTensor) -> None:
         """A Transpose moves nothing: the same tensor is its result, held in another order."""

@@ -1,4 +1,4 @@
-"""Sizes that PyTorch calls by products (`4*batch`) are those products: what is left of a Reshape is known."""
+"""Sizes in graphs: PyTorch calls some by products (`4*batch`), and TensorFlow holds them in int32."""
 
 from __future__ import annotations
 
@@ -25,6 +25,30 @@ built = onnx_to_keras.build(onnx.parser.parse_model(text))
 x = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
 print(built.outputs[0].shape, np.array_equal(built(x), x))
 """
+
+
+SPLIT = """
+import numpy as np, onnx
+from exporters import onnx_to_keras
+
+text = '''<ir_version: 8, opset_import: ["": 18]>
+agraph (float[batch,4] x) => (float[batch,4] y) {
+    sizes = Shape (x)
+    narrow = Cast <to = 6> (sizes)
+    rows, columns = Split <num_outputs = 2> (narrow)
+    many = Mul (rows, columns)
+    number = Cast <to = 1> (many)
+    y = Mul (x, number)
+}'''
+built = onnx_to_keras.build(onnx.parser.parse_model(text))
+x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+print(np.array_equal(built(x), x * 12))
+"""
+
+
+def test_sizes_in_fewer_bits_are_taken_apart() -> None:
+    done = subprocess.run([sys.executable, "-c", SPLIT], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["True"], done.stderr
 
 
 def test_a_product_of_the_batch_is_the_batch_so_many_times() -> None:
