@@ -106,6 +106,11 @@ def words(signature: Signature, answers: Answers) -> str:
     """What was found of the inputs that were weighed, for the row's notes."""
     largest = max((float(answers.condition(spec).max(initial=0.0)) for spec in signature.outputs if spec.is_float),
                   default=0.0)  # fmt: skip
+    if answers.in_steps:
+        return (
+            f"the source rounds to steps: float32 may take the next one, which moves the outputs by up to {largest:.1e}"
+            " of themselves; that is part of their noise"
+        )
     ties = sum(int(np.ceil(answers.condition(spec)).sum()) for spec in signature.outputs if not spec.is_float)
     found = [f"moved by 1 ULP they move the outputs by up to {largest:.1e} of itself"] if largest else []
     if ties:

@@ -277,20 +277,38 @@ def of_onnx(
     path: Path, signature: Signature, pipeline: Pipeline | None = None, like: Arrays | None = None
 ) -> Float64Model:
     """An ONNX file, rebuilt in PyTorch by our importer, behind a pipeline if any; belongs into the torch worker."""
+    module, run = _rebuilt(path, signature, pipeline, np.float64)
+    how = "the ONNX graph rebuilt in PyTorch in float64"
+    streamed = _streamed(signature, like or {}, partial(run, module), module, how)
+    return streamed or _widest(signature, like or {}, partial(run, module.double()), how)
+
+
+class Rebuilt:
+    """An ONNX file, rebuilt in PyTorch, in the precision that it has."""
+
+    def __init__(self, path: Path, signature: Signature, pipeline: Pipeline | None) -> None:
+        self.signature = signature
+        self._module, self._run = _rebuilt(path, signature, pipeline, np.float32)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._run(self._module, inputs)
+
+
+def _rebuilt(
+    path: Path, signature: Signature, pipeline: Pipeline | None, dtype: type
+) -> tuple[Any, Callable[[Any, Mapping[str, Array]], dict[str, Array]]]:
+    """The module of an ONNX file, and what runs it behind a pipeline in that dtype."""
     import torch
 
     from exporters import onnx_to_torch
 
-    module = onnx_to_torch.build(path, share=True).eval()
     flat = Signature(signature.inputs, signature.outputs)
 
     def run(module: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if pipeline is not None and pipeline.input is not None:
-            inputs = {**inputs, pipeline.input: pictures.apply(pipeline, inputs[pipeline.input], np.float64)}
+            inputs = {**inputs, pipeline.input: pictures.apply(pipeline, inputs[pipeline.input], dtype)}
         tensors = [to_tensor(torch, inputs[name], "cpu") for name in signature.input_names]
         with torch.inference_mode():
             return fetch_outputs(flat, module(*tensors))
 
-    how = "the ONNX graph rebuilt in PyTorch in float64"
-    streamed = _streamed(signature, like or {}, partial(run, module), module, how)
-    return streamed or _widest(signature, like or {}, partial(run, module.double()), how)
+    return onnx_to_torch.build(path, share=True).eval(), run

@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, TaskFailed, ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.signature import Signature, TensorSpec
-from toolkit.verification import compare
+from toolkit.verification import compare, steps
 from toolkit.verification.plan import Batch
 from toolkit.verification.report import Reference
 from toolkit.verification.sides import Outputs, Side
@@ -47,6 +47,9 @@ class Answers:
     repeats: bool = True
     conditions: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
     precision: str = "fp32"  # in which `source` was computed; the truth is float64 always
+    in_steps: bool = (
+        False  # whether the source is quantised: `conditions` are what its steps make of float32's rounding
+    )
 
     def condition(self, spec: TensorSpec) -> Array:
         """By input, how far its rounding moves this output relative to the output's size; 0 where it was not asked."""
@@ -62,6 +65,7 @@ class Answers:
             source=[*self.source, *more.source],
             truth=[*self.truth, *more.truth],
             doubts=(*self.doubts, *more.doubts),
+            conditions={**self.conditions, **{len(self.batches) + i: each for i, each in more.conditions.items()}},
             repeats=self.repeats and more.repeats,
         )
 
@@ -118,7 +122,10 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
         doubts += (
             _reduced(side, batches, source, truth) if own == "fp32" else hopeless(side.signature, source, truth, own)
         )
-    return Answers(tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, precision=own)
+    stepped = steps.conditions(side, batches, truth) if in_float64 and own == "fp32" else {}
+    return Answers(
+        tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, stepped, own, in_steps=bool(stepped)
+    )
 
 
 def asked(side: Side, batches: Sequence[Batch]) -> Outputs:

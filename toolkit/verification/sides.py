@@ -132,14 +132,15 @@ class FileSide(Side):
             super().prepare_float64(like)
             return
         worker = self.pool.worker("torch", "cpu")
-        params: dict[str, Any] = {
-            "path": str(self.path.absolute()),
-            "signature": self.signature.to_json(),
-            "like": dict(like or self.given),
-        }
+        params = {**self._described(), "like": dict(like or self.given)}
+        self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
+
+    def _described(self) -> dict[str, Any]:
+        """What the torch worker rebuilds an ONNX file from."""
+        params: dict[str, Any] = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
         if self.contract.pipeline is not None and self.contract.baked:
             params["pipeline"] = self.contract.pipeline.to_json()
-        self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
+        return params
 
 
 def open_file(
@@ -206,3 +207,14 @@ def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str
 
 class OnnxSource(FileSide):
     """An ONNX file as a source: it runs in ONNX Runtime, and its truth is computed like any ONNX file's."""
+
+    def run_in_steps(self, batches: Sequence[Batch]) -> Outputs | None:
+        """What a quantised graph gives in PyTorch, in float32; None for any other graph."""
+        worker = self.pool.worker("torch", "cpu")
+        handle = worker.call(f"{_TASKS}:open_in_steps", self._described())
+        if handle is None:
+            return None
+        try:
+            return self._run(worker, handle, batches)
+        finally:
+            worker.call(f"{_TASKS}:close", {"handles": [handle]})

@@ -111,6 +111,20 @@ def open_onnx_float64(
     return {"handle": session.keep(model), "how": model.how}
 
 
+def open_in_steps(
+    session: Session, path: str, signature: Mapping[str, Any], pipeline: Mapping[str, Any] | None = None
+) -> str | None:
+    """An ONNX file that rounds to steps, rebuilt in PyTorch as it is; None for one that does not."""
+    import onnx
+
+    from toolkit.verification import steps
+
+    if not steps.rounds(onnx.load(path, load_external_data=False).graph):
+        return None
+    before = from_table(pipeline, "preprocess") if pipeline is not None else None
+    return session.keep(float64.Rebuilt(Path(path), Signature.from_json(signature), before))
+
+
 def fingerprints(session: Session, handle: str) -> list[dict[str, Any]]:
     """Name, size and order-free hash of every float tensor of a model."""
     return fingerprints_of(weights_of(session.objects[handle]))
