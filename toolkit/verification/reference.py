@@ -97,7 +97,6 @@ _REPEATED = 96  # inputs on which the source is asked twice
 _REDUCED = 1024
 # An ill-conditioned model errs as much in float32; then a change of its inputs by 1 ULP moves the truth about as far.
 _CONDITION = 64
-_STEPS = 4  # a quantised source's error over that of its graph in float32
 
 
 def ask(side: Side, batches: Sequence[Batch]) -> Answers:
@@ -119,13 +118,11 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
         return Answers(tuple(batches), source, source, "none", tuple(doubts), in_float64=False, repeats=repeats)
     doubts += _unlike(side.signature, source, truth)
     own = side.own_precision
-    stepped = steps.conditions(side, batches, truth) if in_float64 and own == "fp32" else {}
     if in_float64 and not doubts:
         doubts += (
-            _reduced(side, batches, source, truth, stepped)
-            if own == "fp32"
-            else hopeless(side.signature, source, truth, own)
+            _reduced(side, batches, source, truth) if own == "fp32" else hopeless(side.signature, source, truth, own)
         )
+    stepped = steps.conditions(side, batches, truth) if in_float64 and own == "fp32" else {}
     return Answers(
         tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, stepped, own, in_steps=bool(stepped)
     )
@@ -185,23 +182,16 @@ def _unlike(signature: Signature, source: Outputs, truth: Outputs) -> list[Doubt
     return []
 
 
-def _reduced(
-    side: Side,
-    batches: Sequence[Batch],
-    source: Outputs,
-    truth: Outputs,
-    stepped: Mapping[int, Mapping[str, Array]],
-) -> list[Doubt]:
+def _reduced(side: Side, batches: Sequence[Batch], source: Outputs, truth: Outputs) -> list[Doubt]:
     """A source that computes in fewer bits than its outputs have makes every export look right.
 
-    One that is seen not to do so errs by cancellation alone: a mean of what was normalised before is nearly 0. One that
-    rounds to steps may err as its graph does in float32.
+    One that is seen not to do so errs by cancellation alone: a mean of what was normalised before is nearly 0.
     """
     if side.is_plain:
         return []
     for spec in side.signature.outputs:
         noise, precision = _noise(spec.name, source, truth)
-        if noise <= max(_REDUCED * precision, _STEPS * steps.usual(stepped, spec.name)):
+        if noise <= _REDUCED * precision:
             continue
         index = sample(batches, 1)
         moved = side.run_float64([batches[i].nudged(np.random.default_rng(0)) for i in index])

@@ -8,7 +8,7 @@ the second lens loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,11 +54,6 @@ def conditions(side: Side, batches: Sequence[Batch], truth: Outputs) -> dict[int
         for index, each in enumerate(errors):
             found[index][name] = np.maximum(each, usual)
     return found
-
-
-def usual(found: Mapping[int, Mapping[str, Array]], name: str) -> float:
-    """What float32 moves any input's output by, at least; 0 where there are no steps."""
-    return min((float(each[name].min(initial=np.inf)) for each in found.values() if name in each), default=0.0)
 
 
 def _errors(signature: Signature, truth: Outputs, outputs: Outputs) -> Iterator[tuple[str, list[Array]]]:
