@@ -15,7 +15,8 @@ class ExportOptions:
     """What a user may ask of an export.
 
     Args:
-        opset: the ONNX operator set of what is written, and of the hub on the way to the other formats.
+        opset: the ONNX operator set of what is written, and of the hub on the way to the other formats; an ONNX file
+            keeps its own where it is not asked for by its number.
         exact_opset: whether an ONNX file of another opset is none: somebody asked for this one by its number.
         optimize: whether a file that is rebuilt from ONNX is made for speed: normalisations folded into the weights
             before them, weights stored in the order that the runtime likes. Without it they keep the source's bits.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -108,8 +110,25 @@ def write_from_onnx(
     """Write one format from an ONNX graph, through our own importers."""
     session.progress({"stage": f"write {to} (from ONNX)"})
     declared = Signature.from_json(signature), Contract.from_json(contract), ExportOptions.from_json(options)
-    with explaining_os_errors(Path(path)):
-        _exporter(to).from_onnx(Path(onnx_path), Path(path), *declared)
+    with explaining_os_errors(Path(path)), _with_ends_of(Path(onnx_path), formats.by_name(to), declared[0]) as graph:
+        _exporter(to).from_onnx(graph, Path(path), *declared)
+
+
+@contextlib.contextmanager
+def _with_ends_of(onnx_path: Path, form: formats.Format, signature: Signature) -> Iterator[Path]:
+    """The graph with inputs and outputs as a format's files have them, where ONNX's have another dtype."""
+    if form.interface(signature) == formats.by_name("onnx").interface(signature):
+        yield onnx_path
+        return
+    import onnx_ir as ir
+
+    from exporters.graph import interface, read
+
+    graph = interface.cast(read.read(onnx_path), form.interface(signature))
+    with tempfile.TemporaryDirectory(prefix="ends-", dir=onnx_path.parent) as folder:
+        cast = Path(folder) / onnx_path.name
+        ir.save(graph, cast, external_data=f"{cast.name}.data")
+        yield cast
 
 
 def _exporter(to: str) -> Any:

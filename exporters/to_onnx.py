@@ -16,6 +16,7 @@ from typing import Any
 from exporters import targets
 from exporters.options import ExportOptions
 from exporters.sources import examples
+from toolkit import formats
 from toolkit.causes import said
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, ExportFailed
@@ -217,24 +218,43 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     """Clean, check, raise the opset where a higher one is asked for, complete the interface and write."""
     from onnx_ir.passes import common
 
-    from exporters.graph import identities, pad_guard
+    from exporters.graph import identities, opsets, pad_guard
 
     identities.remove(graph)
     names = _names_before_moving(graph)
     graph = _moved(graph)
     graph = common.RemoveUnusedNodesPass()(graph).model
     _name_moved(graph, names)
-    graph = _raised(graph, options.opset)
-    written = graph.opset_imports.get("", options.opset)
+    if options.exact_opset or not isinstance(model, OnnxRunner):  # a file keeps its own where no other was asked for
+        graph = opsets.raised(graph, options.opset)
+    written = opsets.opset_of(graph, options.opset)
     if options.exact_opset and written != options.opset:
         raise ExportFailed(
             f"it writes opset {written}, and {options.opset} was asked for", hint="There is no lossless way down."
         )
     _forget_unused_domains(graph)
+    graph = _runnable_in_few_bits(graph)
     pad_guard.guard(graph)
     if not options.source_lines:
         _forget_lines(graph)
     save(graph, path, model.signature, model.contract, options.target)
+
+
+def _runnable_in_few_bits(graph: Any) -> Any:
+    """ONNX Runtime computes in float16 on every device, but for a crash; in bfloat16 hardly anything on the CPU.
+
+    So the weights stay what they are, and what was computed in bfloat16 is computed in float32.
+    """
+    import onnx_ir as ir
+
+    from exporters.graph import half_guard
+    from exporters.precision import widen
+
+    half_guard.guard(graph)
+    ends = {value.dtype for value in (*graph.graph.inputs, *graph.graph.outputs)}
+    if ir.DataType.BFLOAT16 in widen.dtypes_within(graph) | ends:
+        graph = widen.widen(graph, {ir.DataType.BFLOAT16}, store=True)
+    return graph
 
 
 def put_before(path: Path, pipeline: Pipeline, signature: Signature, contract: Contract) -> None:
@@ -256,7 +276,7 @@ def save(graph: Any, path: Path, signature: Signature, contract: Contract, targe
 
     from exporters.graph import interface
 
-    interface.finish(graph, signature, contract)
+    interface.finish(graph, formats.by_name("onnx").interface(signature), contract)
     wanted = targets.parse(target) if target else None
     if wanted is not None:
         graph.ir_version = min(graph.ir_version, wanted.ir)
@@ -345,15 +365,6 @@ def _stays(value: Any, node: Any) -> bool:
 
 def _is_constant(value: Any) -> bool:
     return value is None or value.const_value is not None
-
-
-def _raised(graph: Any, opset: int) -> Any:
-    """The graph in a newer opset, by ONNX Script's converter; there is no lossless way to an older one, so it stays."""
-    if graph.opset_imports.get("", opset) >= opset:
-        return graph
-    from onnxscript.version_converter import ConvertVersionPass
-
-    return ConvertVersionPass(target_version=opset, fallback=False)(graph).model
 
 
 def _check(path: Path) -> None:

@@ -18,6 +18,7 @@ from toolkit.errors import BadInput, UnknownFormat
 
 if TYPE_CHECKING:
     from toolkit.runtime.runner import Runner
+    from toolkit.signature import Signature
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -31,6 +32,7 @@ class Format:
     that runs it, `package` the import that a process of its own needs and `runner` the "module:class" that opens it.
     `plain_names` says that its inputs can be called by identifiers alone (`toolkit.signature.identifiers`).
     `in_all` says whether `--to all` means it too; the others are written where they are asked for by name.
+    `bfloat16` says whether its inputs and outputs can be that: NumPy has none, and so nobody could call the file.
     """
 
     name: str
@@ -43,11 +45,16 @@ class Format:
     devices: tuple[str, ...] = ("cpu", "cuda")
     in_all: bool = True
     plain_names: bool = False
+    bfloat16: bool = True
 
     @property
     def exporter(self) -> str:
         """Import path of the module that writes this format."""
         return f"exporters.to_{self.name}"
+
+    def interface(self, signature: Signature) -> Signature:
+        """What a file of a model of that signature takes and returns."""
+        return signature if self.bfloat16 else signature.with_float32_for("bfloat16")
 
     def open(self, path: Path, device: str = "cpu", threads: int | None = None) -> Runner:
         """The runner of one file; it touches no device before it is entered."""
@@ -107,7 +114,7 @@ FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         Format("onnx", "model.onnx", ".onnx", "onnxruntime", "onnxruntime",
-               "toolkit.runtime.onnx_runner:OnnxRunner", _is_onnx),
+               "toolkit.runtime.onnx_runner:OnnxRunner", _is_onnx, bfloat16=False),
         Format("torchscript", "model.pt", ".pt", "torch", "torch",
                "toolkit.runtime.torchscript_runner:TorchScriptRunner", _is_torchscript),
         Format("savedmodel", "saved_model", "", "tensorflow", "tensorflow",
@@ -117,7 +124,8 @@ FORMATS: dict[str, Format] = {
         Format("keras", "model.keras", ".keras", "tensorflow", "keras",
                "toolkit.runtime.keras_runner:KerasArchiveRunner", _is_keras, in_all=False),
         Format("tflite", "model.tflite", ".tflite", "tensorflow", "tensorflow",
-               "toolkit.runtime.litert_runner:LitertRunner", _is_litert, ("cpu",), in_all=False, plain_names=True),
+               "toolkit.runtime.litert_runner:LitertRunner", _is_litert, ("cpu",), in_all=False, plain_names=True,
+               bfloat16=False),
     )
 }  # fmt: skip
 

@@ -113,6 +113,14 @@ class Signature:
             names = [spec.name for spec in self.outputs]
             object.__setattr__(self, "output_structure", names[0] if len(names) == 1 else names)
 
+    def with_float32_for(self, dtype: str) -> Signature:
+        """The same, with float32 in the place of one dtype."""
+
+        def changed(spec: TensorSpec) -> TensorSpec:
+            return replace(spec, dtype="float32") if spec.dtype == dtype else spec
+
+        return replace(self, inputs=tuple(map(changed, self.inputs)), outputs=tuple(map(changed, self.outputs)))
+
     @property
     def input_names(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.inputs)

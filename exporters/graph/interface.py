@@ -14,6 +14,8 @@ from toolkit.contract import Contract
 from toolkit.errors import InvalidGraph
 from toolkit.signature import Signature, TensorSpec
 
+_FLOATS = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16, "float32": ir.DataType.FLOAT,
+           "float64": ir.DataType.DOUBLE}  # fmt: skip
 IR_VERSION = 10  # ONNX Runtime 1.18 (May 2024) and later read it; a newer one would shut older apps out for nothing
 
 
@@ -42,6 +44,36 @@ def finish(model: ir.Model, signature: Signature, contract: Contract) -> ir.Mode
     return model
 
 
+def cast(model: ir.Model, signature: Signature) -> ir.Model:
+    """Give inputs and outputs the dtypes of `signature`, each float of another with a Cast; in place."""
+    graph = model.graph
+    weights = set(graph.initializers)
+    inputs = [value for value in graph.inputs if value.name not in weights]
+    for value, spec in zip(inputs, signature.inputs, strict=True):
+        wanted, found = _dtype(spec), value.dtype
+        if wanted is not None and found is not None and found != wanted and found.is_floating_point():
+            node = ir.node("Cast", [value], {"to": found})
+            node.outputs[0].type, node.outputs[0].shape = ir.TensorType(found), value.shape
+            value.dtype = wanted
+            ir.convenience.replace_all_uses_with(value, node.outputs[0], replace_graph_outputs=True)
+            node.replace_input_with(0, value)
+            graph.insert_before(graph[0], node)
+    for index, (value, spec) in enumerate(zip(list(graph.outputs), signature.outputs, strict=True)):
+        wanted, found = _dtype(spec), value.dtype
+        if wanted is not None and found is not None and found != wanted and found.is_floating_point():
+            node = ir.node("Cast", [value], {"to": wanted})
+            made = node.outputs[0]
+            made.type, made.shape, made.name = ir.TensorType(wanted), value.shape, value.name
+            value.name = f"{value.name}__{found.name.lower()}"
+            graph.append(node)
+            graph.outputs[index] = made
+    return model
+
+
+def _dtype(spec: TensorSpec) -> ir.DataType | None:
+    return _FLOATS.get(spec.dtype)
+
+
 def name_weights(model: ir.Model, weights: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Name initializers after the source's tensors that they are, bit for bit.
 
@@ -50,7 +82,9 @@ def name_weights(model: ir.Model, weights: Mapping[str, np.ndarray[Any, Any]]) -
     """
     taken = {output.name for node in model.graph.all_nodes() for output in node.outputs}
     unnamed = [value for value in model.graph.initializers.values() if value.const_value and value.const_value.size > 1]
-    left = dict(weights)
+    # A graph holds bfloat16 as float32 here: converters know no other.
+    left = {name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+            for name, array in weights.items()}  # fmt: skip
     for fingerprint in (_shape_and_bytes, _elements):
         names: dict[object, list[str]] = {}
         for name, array in left.items():

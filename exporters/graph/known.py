@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from onnx import defs
 
-from exporters.graph import read
+from exporters.graph import clean, half_guard, read
 from exporters.graph.operator_table import unsupported
 from toolkit.errors import UnsupportedOperator
 
@@ -39,6 +39,11 @@ def require(path: Path) -> list[str]:
     if unknown:
         raise unsupported(unknown, model, path.name, RUNTIME, _ADVICE)
     return [_REORDERED] if model.meta.get(read.REORDERED) else []
+
+
+def fatal_optimizers(path: Path) -> tuple[str, ...]:
+    """The optimizations of ONNX Runtime that may end the process on this file: to be left out where it is a source."""
+    return half_guard.GUILTY if half_guard.is_needed(clean.infer_shapes(read.read(path))) else ()
 
 
 def _is_known(node: ir.Node, model: ir.Model) -> bool:

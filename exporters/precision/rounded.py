@@ -20,6 +20,8 @@ from torch import fx
 from exporters.graph import clean, expand, fold_batchnorm, read
 from exporters.onnx_to_torch.builder import Builder
 from exporters.onnx_to_torch.operators import TORCH
+from exporters.precision import widen
+from exporters.precision.kinds import FULL
 from toolkit.runtime.torchscript_runner import fetch_outputs, to_tensor
 from toolkit.signature import Signature
 
@@ -92,7 +94,10 @@ class ExactModel:
 
 def _built(path: Path) -> fx.GraphModule:
     """The graph as it is spelled, its normalisations folded as the exporter folds them; nothing is fused."""
-    model = clean.clean(read.read(path))
+    model = read.read(path)
+    if widen.precision_of(model) != FULL:  # it is a source of few bits: its own rounding is what is looked for
+        model = widen.widen(model)
+    model = clean.clean(model)
     fold_batchnorm.fold_batchnorm(model)
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))

@@ -48,10 +48,12 @@ def open_file(source: Source, device: str, threads: int | None) -> Runner:
 
 def open_onnx(source: Source, device: str, threads: int | None) -> Runner:
     from exporters.graph import known
+    from toolkit.runtime.onnx_runner import OnnxRunner
 
     assert source.path is not None
     notes = known.require(Path(source.path))
-    runner = open_file(source, device, threads)
+    without = known.fatal_optimizers(Path(source.path))
+    runner = OnnxRunner(Path(source.path), device=device, threads=threads, without=without)
     runner.notes += notes
     return runner
 

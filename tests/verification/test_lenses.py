@@ -37,7 +37,7 @@ class FakeSide:
     def __init__(self, factor=1.0, prints=(), labels=LABELS, error=None):
         self.factor, self.prints, self.labels, self.error = factor, list(prints), labels, error
 
-    def prepare_float64(self, like):
+    def prepare_float64(self, like, *, few_bits):
         if self.error:
             raise self.error
 

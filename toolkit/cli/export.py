@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     help="onnx, torchscript, savedmodel, hdf5; all of these; keras; tflite. Repeat it, or put commas between.",
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's folder.")
-@click.option("--opset", type=int, help="ONNX operator set of what is written.  [default: 18, or the target's]")
+@click.option(
+    "--opset",
+    type=int,
+    help="ONNX operator set of what is written.  [default: 18, the target's, or an ONNX file's own]",
+)
 @click.option("--target", metavar="RUNTIME", help="Where the ONNX file goes: ort>=1.17, ort-web, trt10.")
 @click.option(
     "--optimize/--no-optimize",

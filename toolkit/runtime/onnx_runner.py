@@ -24,8 +24,12 @@ _QUIET = 4  # ONNX Runtime's own logger: fatal errors only; everything else reac
 class OnnxRunner(Runner):
     """One ONNX file in an ONNX Runtime session of default optimisation, as an app would open it."""
 
-    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, device: str = "cpu", threads: int | None = None, without: tuple[str, ...] = ()
+    ) -> None:
+        """`without` names optimizations of ONNX Runtime's that are left out: those that it would die of."""
         self.path = path
+        self._without = list(without)
         self.device = device
         self.threads = threads
         self.notes: list[str] = []
@@ -58,7 +62,9 @@ class OnnxRunner(Runner):
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
             provider = (provider, {"device_id": str(self._index), "use_tf32": "0"})
         try:
-            return onnxruntime.InferenceSession(str(self.path), options, providers=[provider])
+            return onnxruntime.InferenceSession(
+                str(self.path), options, providers=[provider], disabled_optimizers=self._without
+            )
         except Exception as error:
             raise BadInput(
                 f"ONNX Runtime cannot open it ({said(error)})",

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from exporters.precision.kinds import FULL
 from toolkit.signature import Signature, TensorSpec
 from toolkit.verification import compare
 from toolkit.verification.compare import Measured
@@ -106,6 +107,11 @@ def words(signature: Signature, answers: Answers) -> str:
     """What was found of the inputs that were weighed, for the row's notes."""
     largest = max((float(answers.condition(spec).max(initial=0.0)) for spec in signature.outputs if spec.is_float),
                   default=0.0)  # fmt: skip
+    if answers.in_steps and answers.precision != FULL:
+        return (
+            f"the source computes in {answers.precision}: rounding every operator's result to it moves the outputs by"
+            f" up to {largest:.1e} of themselves; that is part of their noise"
+        )
     if answers.in_steps:
         return (
             f"the source rounds to steps: float32 may take the next one, which moves the outputs by up to {largest:.1e}"

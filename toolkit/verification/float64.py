@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from exporters.precision.kinds import FULL
 from exporters.sources import examples
 from exporters.sources.preprocessed import PreprocessedRunner
 from toolkit.errors import Inconclusive
@@ -47,7 +48,7 @@ class Float64Model:
         *,
         widen: bool = True,
         exact: bool = True,
-        precision: str = "fp32",
+        precision: str = FULL,
     ) -> None:
         self.plain = False
         self.signature = signature
@@ -70,21 +71,21 @@ def _widened(array: Array) -> Array:
     return array.astype(np.float64) if is_float(array.dtype) else array
 
 
-def of_runner(runner: Runner, like: Arrays | None = None) -> Float64Model:
+def of_runner(runner: Runner, like: Arrays | None = None, *, few_bits: bool | None = None) -> Float64Model:
     """An opened model in float64, in the process that holds it. Raises Inconclusive where there is no way.
 
-    `like` are inputs that it is known to take, where not every integer will do.
+    `like` are inputs that it is known to take, where not every integer will do. `few_bits` says whether what computes
+    in fewer bits than float32's is the model's own precision, which its truth has not; left out, it is where weights or
+    interface say so. A float32 model that rounds on the way is none of this kind: it would make every file look right.
     """
     if isinstance(runner, PreprocessedRunner):
-        return _behind_pipeline(runner, of_runner(runner.inner, like), np.float64)
+        return _behind_pipeline(runner, of_runner(runner.inner, like, few_bits=few_bits), np.float64)
     if isinstance(runner, TorchRunner):
-        model = _of_torch(runner, like or runner.given)
-        model.plain = _is_plain(runner, like or runner.given)
-        return model
+        return _of_torch(runner, like or runner.given, few_bits=few_bits)
     if isinstance(runner, TensorFlowRunner):
         return _of_tensorflow(runner)
     if isinstance(runner, OnnxRunner):
-        return of_onnx(runner.path, runner.signature, like=like)
+        return of_onnx(runner.path, runner.signature, like=like, few_bits=few_bits)
     raise Inconclusive(f"a {type(runner).__name__} has no float64 form")
 
 
@@ -95,27 +96,38 @@ def _behind_pipeline(runner: PreprocessedRunner, inner: Float64Model, dtype: typ
     return Float64Model(runner.signature, f"{inner.how}, behind the pipeline", call, widen=False, exact=inner.exact)
 
 
-def _is_plain(runner: TorchRunner, like: Arrays) -> bool:
-    """Whether a run on the CPU makes nothing of fewer bits than float32's, told by its tensors."""
+def _bits_of(runner: TorchRunner, like: Arrays) -> tuple[bool, str]:
+    """Whether a run makes nothing of fewer bits than float32's, told by its tensors; else the precision it has."""
     from toolkit.verification.narrowing import Halves, rounds_within
 
-    if runner.ran_on != "cpu" or rounds_within():
-        return False  # a GPU may round to fewer bits within an operator, and so may a CPU that is told to
     with Halves() as halves:
         _call_torch(runner, runner.module, examples.arrays(
             runner.signature, examples.sizes(runner.signature, 0), like=like
         ))  # fmt: skip
-    return not halves.seen
+    # A GPU may round to fewer bits within an operator, and so may a CPU that is told to: no tensor shows that.
+    hidden = runner.ran_on != "cpu" or rounds_within()
+    return not halves.seen and not hidden, halves.precision
 
 
-def _of_torch(runner: TorchRunner, like: Arrays) -> Float64Model:
+def _declares_few_bits(runner: TorchRunner) -> bool:
+    """Whether weights, inputs or outputs are in float16 or bfloat16."""
+    weights = (str(tensor.dtype) for tensor in (*runner.module.parameters(), *runner.module.buffers()))
+    ends = (spec.dtype for spec in (*runner.signature.inputs, *runner.signature.outputs))
+    return any(dtype.removeprefix("torch.") in ("float16", "bfloat16") for dtype in (*weights, *ends))
+
+
+def _of_torch(runner: TorchRunner, like: Arrays, *, few_bits: bool | None) -> Float64Model:
+    plain, precision = _bits_of(runner, like)
+    if not (_declares_few_bits(runner) if few_bits is None else few_bits):
+        precision = FULL
     how = f"the {runner.runtime} model in float64"
     shared = _with_its_weights(runner.module)
-    streamed = _streamed(runner.signature, like, partial(_call_torch, runner, shared), shared, how)
-    if streamed is not None:
-        return streamed
-    module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
-    return _widest(runner.signature, like, partial(_call_torch, runner, module), how)
+    model = _streamed(runner.signature, like, partial(_call_torch, runner, shared), shared, how, precision)
+    if model is None:
+        module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
+        model = _widest(runner.signature, like, partial(_call_torch, runner, module), how, precision)
+    model.plain = plain
+    return model
 
 
 def _with_its_weights(module: Any) -> Any:
@@ -126,7 +138,9 @@ def _with_its_weights(module: Any) -> Any:
     return _scalars_as_float32(copy.deepcopy(module, shared))
 
 
-def _streamed(signature: Signature, like: Arrays, call: Call, module: Any, how: str) -> Float64Model | None:
+def _streamed(
+    signature: Signature, like: Arrays, call: Call, module: Any, how: str, precision: str = FULL
+) -> Float64Model | None:
     """A large module in float64 without a copy of its weights; None for a small one, or one that does not go so."""
     from toolkit.verification.streamed import LARGE, Streamed, size_of
 
@@ -138,16 +152,22 @@ def _streamed(signature: Signature, like: Arrays, call: Call, module: Any, how: 
             return call(inputs)
 
     try:
-        return _widest(signature, like, streamed, f"{how}, its weights widened one by one")
+        return _widest(signature, like, streamed, f"{how}, its weights widened one by one", precision)
     except (RuntimeError, TypeError, ValueError):  # a layer that compares its weights' dtype with its input's
         return None
 
 
-def _widest(signature: Signature, like: Arrays, call: Call, how: str) -> Float64Model:
+def _widest(signature: Signature, like: Arrays, call: Call, how: str, precision: str = FULL) -> Float64Model:
     """A module in float64 all through, where need be by widening what it casts to float32 on its way.
 
+    In one whose own `precision` is another, what it casts to fewer bits is widened too.
     Raises RuntimeError for one that mixes the two, and would not take float64 for the float32 that it asks for.
     """
+    if precision != FULL:
+        widened = partial(_without_narrowing, call, halves=True)
+        exact = not _narrows(signature, like, widened)
+        words = f"{how}, casts to {precision} in it widened"
+        return Float64Model(signature, words, widened, exact=exact, precision=precision)
     mixed: RuntimeError | None = None
     try:
         if not _narrows(signature, like, call):
@@ -163,10 +183,10 @@ def _widest(signature: Signature, like: Arrays, call: Call, how: str) -> Float64
     return Float64Model(signature, f"{how}, but for parts of it that insist on float32", call, exact=False)
 
 
-def _without_narrowing(call: Call, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def _without_narrowing(call: Call, inputs: Mapping[str, Array], *, halves: bool = False) -> dict[str, Array]:
     from toolkit.verification.narrowing import Widen
 
-    with Widen():
+    with Widen(halves=halves):
         return call(inputs)
 
 
@@ -274,13 +294,20 @@ def _of_tensorflow(runner: TensorFlowRunner) -> Float64Model:
 
 
 def of_onnx(
-    path: Path, signature: Signature, pipeline: Pipeline | None = None, like: Arrays | None = None
+    path: Path,
+    signature: Signature,
+    pipeline: Pipeline | None = None,
+    like: Arrays | None = None,
+    *,
+    few_bits: bool | None = None,
 ) -> Float64Model:
     """An ONNX file, rebuilt in PyTorch by our importer, behind a pipeline if any; belongs into the torch worker."""
-    module, run = _rebuilt(path, signature, pipeline, np.float64)
+    module, run, precision = _rebuilt(path, signature, pipeline, np.float64, few_bits=few_bits)
     how = "the ONNX graph rebuilt in PyTorch in float64"
     streamed = _streamed(signature, like or {}, partial(run, module), module, how)
-    return streamed or _widest(signature, like or {}, partial(run, module.double()), how)
+    model = streamed or _widest(signature, like or {}, partial(run, module.double()), how)
+    model.precision = precision
+    return model
 
 
 class Rebuilt:
@@ -288,19 +315,25 @@ class Rebuilt:
 
     def __init__(self, path: Path, signature: Signature, pipeline: Pipeline | None) -> None:
         self.signature = signature
-        self._module, self._run = _rebuilt(path, signature, pipeline, np.float32)
+        self._module, self._run, _ = _rebuilt(path, signature, pipeline, np.float32)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._run(self._module, inputs)
 
 
 def _rebuilt(
-    path: Path, signature: Signature, pipeline: Pipeline | None, dtype: type
-) -> tuple[Any, Callable[[Any, Mapping[str, Array]], dict[str, Array]]]:
-    """The module of an ONNX file, and what runs it behind a pipeline in that dtype."""
+    path: Path, signature: Signature, pipeline: Pipeline | None, dtype: type, *, few_bits: bool | None = False
+) -> tuple[Any, Callable[[Any, Mapping[str, Array]], dict[str, Array]], str]:
+    """The module of an ONNX file, what runs it behind a pipeline in that dtype, and the graph's own precision.
+
+    A graph of fewer bits than float32's is rebuilt without its rounding, if `few_bits` or, left out, its weights or
+    interface say that this is its precision.
+    """
     import torch
 
     from exporters import onnx_to_torch
+    from exporters.graph import read
+    from exporters.precision import widen
 
     flat = Signature(signature.inputs, signature.outputs)
 
@@ -311,4 +344,11 @@ def _rebuilt(
         with torch.inference_mode():
             return fetch_outputs(flat, module(*tensors))
 
-    return onnx_to_torch.build(path, share=True).eval(), run
+    precision = FULL
+    given: Any = path
+    if few_bits is not False:
+        graph = read.read(path)
+        if few_bits or widen.declares(graph):
+            precision = widen.precision_of(graph)
+            given = path if precision == FULL else widen.widen(graph)
+    return onnx_to_torch.build(given, share=True).eval(), run, precision

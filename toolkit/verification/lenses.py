@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from exporters.precision.kinds import FULL
 from toolkit.errors import ToolkitError
 from toolkit.verification import compare, condition, weights
 from toolkit.verification.reference import Answers
@@ -56,7 +57,7 @@ def _float64(side: Side, reference: Side, answers: Answers, noise: float, *, fol
     if not answers.in_float64:
         return Lens("float64", None, None, "not run: the source has no float64 form")
     try:
-        side.prepare_float64(reference.given)
+        side.prepare_float64(reference.given, few_bits=answers.precision != FULL)
         outputs = side.run_float64(answers.batches)
     except ToolkitError as error:
         return Lens("float64", None, None, f"not run: {error.found}")

@@ -30,19 +30,27 @@ class Watch(Mode):
 
 
 class Halves(Mode):
-    """While it is entered, `seen` becomes true with the first result of fewer bits than float32's."""
+    """While it is entered, `seen` gathers the dtypes of results in fewer bits than float32's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen = False
+        self.seen: set[torch.dtype] = set()
 
     def operator(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = function(*args, **kwargs)
         results = result if isinstance(result, tuple | list) else (result,)
         for tensor in results:
             if isinstance(tensor, torch.Tensor) and (tensor.is_quantized or _is_narrow(tensor.dtype)):
-                self.seen = True
+                self.seen.add(tensor.dtype)
         return result
+
+    @property
+    def precision(self) -> str:
+        """In which of the precisions that the verdict knows everything was computed; "fp32" where in none of them."""
+        for dtype, name in ((torch.bfloat16, "bf16"), (torch.float16, "fp16")):  # the coarser one decides
+            if dtype in self.seen and self.seen <= {torch.bfloat16, torch.float16}:
+                return name
+        return "fp32"
 
 
 def _is_narrow(dtype: torch.dtype) -> bool:
@@ -61,31 +69,38 @@ class Widen(Mode):
 
     So does arithmetic on integers (`picture / 255`). Numbers that come into being in float32 (from constants, or
     integers as they are) are rounded to it as they would be without this, and widened then. float16 and bfloat16 stay
-    what they are: whoever casts to them means to lose bits.
+    what they are, since whoever casts to them means to lose bits; but for a model of few bits, `halves`, whose truth
+    has none of its rounding.
     """
+
+    def __init__(self, *, halves: bool = False) -> None:
+        super().__init__()
+        self._widened = _NARROW if halves else (torch.float32,)
 
     def operator(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
-        asks = any(each is torch.float32 for each in (*args, *kwargs.values()))
+        asks = any(each in self._widened for each in (*args, *kwargs.values()) if isinstance(each, torch.dtype))
         if asks and any(tensor.dtype == torch.float64 for tensor in tensors):
             if function.overloadpacket is torch.ops.aten.view:  # the same bits by another name, no conversion
                 return function(*args, **kwargs)
-            return function(*map(_wide, args), **{name: _wide(each) for name, each in kwargs.items()})
+            return function(*map(self._wide, args), **{name: self._wide(each) for name, each in kwargs.items()})
         if _is_arithmetic_on_integers(function, tensors):
             with _disable_current_modes():  # what comes of it may not be kept
                 result = function(*args, **kwargs)
             if not (isinstance(result, torch.Tensor) and result.dtype in _NARROW):
                 return result
-            return function(*map(_real, args), **{name: _wide(each) for name, each in kwargs.items()})
+            return function(*map(self._real, args), **{name: self._wide(each) for name, each in kwargs.items()})
         result = function(*args, **kwargs)
         is_new = asks or not tensors
-        if is_new and isinstance(result, torch.Tensor) and result.dtype == torch.float32:
+        if is_new and isinstance(result, torch.Tensor) and result.dtype in self._widened:
             return result.to(torch.float64)
         return result
 
+    def _wide(self, argument: Any) -> Any:
+        return torch.float64 if isinstance(argument, torch.dtype) and argument in self._widened else argument
 
-def _wide(argument: Any) -> Any:
-    return torch.float64 if argument is torch.float32 else argument
+    def _real(self, argument: Any) -> Any:
+        return argument.to(torch.float64) if isinstance(argument, torch.Tensor) else self._wide(argument)
 
 
 def _is_arithmetic_on_integers(function: Any, tensors: list[torch.Tensor]) -> bool:
@@ -93,7 +108,3 @@ def _is_arithmetic_on_integers(function: Any, tensors: list[torch.Tensor]) -> bo
     if not tensors or function.overloadpacket.__name__ in _CASTS:
         return False
     return not any(tensor.dtype.is_floating_point or tensor.dtype.is_complex for tensor in tensors)
-
-
-def _real(argument: Any) -> Any:
-    return argument.to(torch.float64) if isinstance(argument, torch.Tensor) else _wide(argument)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from exporters.precision.kinds import FULL
 from toolkit.contract import Contract
 from toolkit.errors import BadInput, TaskFailed, ToolkitError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from toolkit.signature import Signature, TensorSpec
@@ -46,7 +47,7 @@ class Answers:
     in_float64: bool = True
     repeats: bool = True
     conditions: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
-    precision: str = "fp32"  # in which `source` was computed; the truth is float64 always
+    precision: str = FULL  # in which `source` was computed; the truth is float64 always
     in_steps: bool = (
         False  # whether the source is quantised: `conditions` are what its steps make of float32's rounding
     )
@@ -97,6 +98,7 @@ _REPEATED = 96  # inputs on which the source is asked twice
 _REDUCED = 1024
 # An ill-conditioned model errs as much in float32; then a change of its inputs by 1 ULP moves the truth about as far.
 _CONDITION = 64
+_FLOOR = 2.0**-11  # of the output: half a step of float16
 
 
 def ask(side: Side, batches: Sequence[Batch]) -> Answers:
@@ -120,9 +122,11 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
     own = side.own_precision
     if in_float64 and not doubts:
         doubts += (
-            _reduced(side, batches, source, truth) if own == "fp32" else hopeless(side.signature, source, truth, own)
+            _reduced(side, batches, source, truth) if own == FULL else hopeless(side.signature, source, truth, own)
         )
-    stepped = steps.conditions(side, batches, truth) if in_float64 and own == "fp32" else {}
+    stepped = steps.conditions(side, batches, truth) if in_float64 else {}
+    if stepped and own != FULL and not doubts:
+        doubts += _coarser(side.signature, source, truth, stepped, own)
     return Answers(
         tuple(batches), source, truth, how, tuple(doubts), in_float64, repeats, stepped, own, in_steps=bool(stepped)
     )
@@ -200,6 +204,22 @@ def _reduced(side: Side, batches: Sequence[Batch], source: Outputs, truth: Outpu
             words = (
                 f"the source's own error is {noise:.1e} of its output '{spec.name}': it computes in reduced precision"
             )
+            return [Doubt(words)]
+    return []
+
+
+_COARSER = 10.0
+
+
+def _coarser(
+    signature: Signature, source: Outputs, truth: Outputs, stepped: Mapping[int, Mapping[str, Array]], bits: str
+) -> list[Doubt]:
+    """A graph of few bits that errs far more than they must cost, operator by operator, is another than its truth."""
+    for spec in (each for each in signature.outputs if each.is_float):
+        noise, _ = _noise(spec.name, source, truth)
+        cost = float(np.median(np.concatenate([found[spec.name] for found in stepped.values()])))
+        if noise > _COARSER * max(cost, _FLOOR):
+            words = f"the source's own error is {noise:.1e} of its output '{spec.name}', where {bits} costs {cost:.1e}"
             return [Doubt(words)]
     return []
 

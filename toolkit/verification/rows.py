@@ -110,7 +110,8 @@ def _run(side: Side, batches: Sequence[Batch]) -> Outputs:
 def _judged(row: Row, subject: Subject, side: FileSide, settings: Settings, pool: WorkerPool) -> Row:
     """Run one opened file and judge it, with more inputs where the first ones leave a doubt."""
     notes = [] if side.names_are_declared else ["the file names no outputs: they were compared by position"]
-    mismatches = interface.mismatches(subject.signature, side.signature)
+    declared = formats.by_name(side.format).interface(subject.signature)
+    mismatches = interface.mismatches(declared, side.signature)
     if mismatches:
         judgement = judge.judge_outputs(mismatches, [], settings.thresholds)
         return replace(row, verdict=judgement.verdict, reason=judgement.reason, notes=tuple(notes))

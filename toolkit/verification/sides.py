@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from exporters.precision.kinds import FULL
 from exporters.sources.source import Source
 from toolkit import formats, safety
 from toolkit.bench.latency import Timed
@@ -26,6 +27,7 @@ Array = np.ndarray[Any, Any]
 Outputs = list[dict[str, Array]]
 
 _TASKS = "toolkit.verification.tasks"
+_BFLOAT16 = "bfloat16"
 
 
 @dataclass
@@ -50,13 +52,17 @@ class Side:
     truth_in_float64: bool = True
     prints: list[Fingerprint] | None = None
     is_plain: bool = False  # whether it is seen to compute in float32 or more all through
-    own_precision: str = "fp32"  # in which the model itself computes, between float32 inputs and outputs
+    own_precision: str = FULL  # in which the model itself computes, between float32 inputs and outputs
 
     def run(self, batches: Sequence[Batch]) -> Outputs:
         return self._run(self.worker, self.handle, batches)
 
+    def _taken(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Inputs as this model takes them."""
+        return dict(inputs)
+
     def _run(self, worker: Caller, handle: str, batches: Sequence[Batch]) -> Outputs:
-        inputs = [dict(batch.inputs) for batch in batches]
+        inputs = [self._taken(batch.inputs) for batch in batches]
         outputs: Outputs = worker.call(f"{_TASKS}:run", {"handle": handle, "batches": inputs})
         return outputs
 
@@ -65,9 +71,13 @@ class Side:
         assert self.float64 is not None
         return self._run(*self.float64, batches)
 
-    def prepare_float64(self, like: Mapping[str, Array] | None = None) -> None:
-        """Open the model in float64, in the same worker; `like` are inputs that it takes, if not its own."""
-        params = {"handle": self.handle, "like": dict(like or self.given)}
+    def prepare_float64(self, like: Mapping[str, Array] | None = None, *, few_bits: bool | None = None) -> None:
+        """Open the model in float64, in the same worker; `like` are inputs that it takes, if not its own.
+
+        `few_bits` says whether it may compute in fewer bits than float32's: then these are widened too. Left out, it
+        may where its weights or its interface say so.
+        """
+        params = {"handle": self.handle, "like": self._taken(like or self.given), "few_bits": few_bits}
         opened = self.worker.call(f"{_TASKS}:open_float64", params)
         self._remember(self.worker, opened)
         self.truth_in_float64 = opened["exact"]
@@ -109,7 +119,7 @@ class Side:
         """A function that makes that many calls on these inputs and returns their times."""
 
         def time_calls(calls: int) -> Timed:
-            params = {"handle": self.handle, "inputs": dict(inputs), "calls": calls}
+            params = {"handle": self.handle, "inputs": self._taken(inputs), "calls": calls}
             taken = self.worker.call(f"{_TASKS}:time_calls", params)
             return Timed(taken["nanoseconds"], taken["cpu"] if self.ran_on == "cpu" else None)
 
@@ -120,20 +130,46 @@ class Side:
             worker.call(f"{_TASKS}:close", {"handles": [handle]})
 
 
+def _as_bfloat16(array: Array) -> Array:
+    import ml_dtypes
+
+    return array.astype(ml_dtypes.bfloat16)
+
+
 class FileSide(Side):
     """An exported file on one device. ONNX has its float64 form in the torch worker, rebuilt by our importer."""
 
     path: Path
     format: str
     pool: WorkerPool
+    source: Signature | None = None  # of the model that it was made from
 
-    def prepare_float64(self, like: Mapping[str, Array] | None = None) -> None:
+    def run(self, batches: Sequence[Batch]) -> Outputs:
+        """Outputs that the source has in bfloat16, and this format cannot, come back rounded to it."""
+        wanted = {spec.name for spec in self.source.outputs if spec.dtype == _BFLOAT16} if self.source else set()
+        declared = {spec.name for spec in self.signature.outputs if spec.dtype == "float32"}
+        return [
+            {name: _as_bfloat16(array) if name in wanted & declared else array for name, array in outputs.items()}
+            for outputs in super().run(batches)
+        ]
+
+    def _taken(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Inputs in bfloat16 as float32, where the format has no other."""
+        wide = {spec.name for spec in self.signature.inputs if spec.dtype == "float32"}
+        return {
+            name: array.astype(np.float32) if name in wide and array.dtype.name == _BFLOAT16 else array
+            for name, array in inputs.items()
+        }
+
+    def prepare_float64(self, like: Mapping[str, Array] | None = None, *, few_bits: bool | None = None) -> None:
         if self.format != "onnx":
-            super().prepare_float64(like)
+            super().prepare_float64(like, few_bits=few_bits)
             return
         worker = self.pool.worker("torch", "cpu")
-        params = {**self._described(), "like": dict(like or self.given)}
-        self._remember(worker, worker.call(f"{_TASKS}:open_onnx_float64", params))
+        params = {**self._described(), "like": self._taken(like or self.given), "few_bits": few_bits}
+        opened = worker.call(f"{_TASKS}:open_onnx_float64", params)
+        self._remember(worker, opened)
+        self.own_precision = opened["precision"]
 
     def _described(self) -> dict[str, Any]:
         """What the torch worker rebuilds an ONNX file from."""
@@ -170,7 +206,7 @@ def open_file(
         names_are_declared=opened["names_are_declared"],
         cold_start=opened["seconds"],
     )
-    side.path, side.format, side.pool = path, form.name, pool
+    side.path, side.format, side.pool, side.source = path, form.name, pool, source
     return side
 
 
@@ -209,12 +245,24 @@ class OnnxSource(FileSide):
     """An ONNX file as a source: it runs in ONNX Runtime, and its truth is computed like any ONNX file's."""
 
     def run_in_steps(self, batches: Sequence[Batch]) -> Outputs | None:
-        """What a quantised graph gives in PyTorch, in float32; None for any other graph."""
+        """What a quantised graph gives in PyTorch in float32, and a graph of few bits with every result rounded to
+        them; None for any other graph.
+        """
         worker = self.pool.worker("torch", "cpu")
-        handle = worker.call(f"{_TASKS}:open_in_steps", self._described())
-        if handle is None:
+        handles = self._opened_in_steps(worker)
+        if not handles:
             return None
         try:
-            return self._run(worker, handle, batches)
+            return self._run(worker, handles[0], batches)
         finally:
-            worker.call(f"{_TASKS}:close", {"handles": [handle]})
+            worker.call(f"{_TASKS}:close", {"handles": handles})
+
+    def _opened_in_steps(self, worker: Caller) -> list[str]:
+        params = self._described()
+        if self.own_precision == FULL:
+            handle = worker.call(f"{_TASKS}:open_in_steps", params)
+            return [handle] if handle else []
+        if "pipeline" in params:
+            return []
+        opened = worker.call("exporters.precision.tasks:open_rounded", {**params, "precision": self.own_precision})
+        return [opened["rounded"], opened["exact"]]

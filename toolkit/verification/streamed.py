@@ -13,16 +13,17 @@ import torch
 
 from exporters.sources.torch_mode import Mode
 
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 LARGE = 1_000_000_000  # bytes of weights; below that, a copy in float64 is cheaper than widening at every call
 
 
 def size_of(module: torch.nn.Module) -> int:
-    """Bytes of a module's float32 weights, those that are shared counted once."""
+    """Bytes of a module's float weights, those that are shared counted once."""
     return sum(tensor.untyped_storage().nbytes() for tensor in {_place(t): t for t in _weights(module)}.values())
 
 
 def _weights(module: torch.nn.Module) -> Iterable[torch.Tensor]:
-    return (tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.dtype == torch.float32)
+    return (tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.dtype in _FLOATS)
 
 
 def _place(tensor: torch.Tensor) -> int:
@@ -58,7 +59,7 @@ class Streamed(Mode):
     def _wide(self, argument: Any, *, refuse: bool = False) -> Any:
         if isinstance(argument, list | tuple):
             return type(argument)(self._wide(each, refuse=refuse) for each in argument)
-        if not isinstance(argument, torch.Tensor) or argument.dtype != torch.float32 or argument.is_sparse:
+        if not isinstance(argument, torch.Tensor) or argument.dtype not in _FLOATS or argument.is_sparse:
             return argument
         if _place(argument) not in self._places:
             return argument

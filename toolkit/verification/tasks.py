@@ -62,12 +62,14 @@ def run(session: Session, handle: str, batches: Sequence[Mapping[str, Array]]) -
     return results
 
 
-def open_float64(session: Session, handle: str, like: Mapping[str, Array]) -> dict[str, Any]:
+def open_float64(
+    session: Session, handle: str, like: Mapping[str, Array], *, few_bits: bool | None = None
+) -> dict[str, Any]:
     """The opened model in float64, kept beside it; `like` are inputs that it takes. Raises Inconclusive where there is
-    no way.
+    no way. `few_bits` is what `float64.of_runner` says.
     """
     session.progress({"stage": "prepare float64"})
-    model = float64.of_runner(session.objects[handle], like)
+    model = float64.of_runner(session.objects[handle], like, few_bits=few_bits)
     return {
         "handle": session.keep(model),
         "how": model.how,
@@ -103,12 +105,14 @@ def open_onnx_float64(
     signature: Mapping[str, Any],
     like: Mapping[str, Array],
     pipeline: Mapping[str, Any] | None = None,
+    *,
+    few_bits: bool | None = None,
 ) -> dict[str, Any]:
     """An ONNX file in float64, rebuilt in PyTorch; behind a pipeline where it is a source that takes raw pictures."""
     session.progress({"stage": "prepare float64"})
     before = from_table(pipeline, "preprocess") if pipeline is not None else None
-    model = float64.of_onnx(Path(path), Signature.from_json(signature), before, like)
-    return {"handle": session.keep(model), "how": model.how}
+    model = float64.of_onnx(Path(path), Signature.from_json(signature), before, like, few_bits=few_bits)
+    return {"handle": session.keep(model), "how": model.how, "precision": model.precision}
 
 
 def open_in_steps(

@@ -5,12 +5,12 @@ Float16 and bfloat16 inside of it too: a model of mixed precision has its own ro
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from exporters.graph import tensorflow_types
 from exporters.graph.tensorflow_graph import FrozenGraph
 from exporters.graph.tensorflow_weights import tensor_of
 from toolkit.causes import said
@@ -21,7 +21,6 @@ from toolkit.verification import tensorflow_kernels, tensorflow_streamed
 Array = np.ndarray[Any, Any]
 
 LARGE = 1_000_000_000  # bytes of weights; below that, a copy of them in float64 is cheaper than casts at every call
-_COUNTER = itertools.count(1)
 
 
 def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
@@ -64,67 +63,13 @@ def function_of(tf: Any, graph_def: Any, fed: Sequence[str], fetched: Sequence[s
 
 
 def rewritten(graph_def: Any) -> Any:
-    """A copy of a GraphDef in which every DT_FLOAT is a DT_DOUBLE."""
-    from tensorflow.core.framework import graph_pb2
-
-    copy = graph_pb2.GraphDef()
-    copy.CopyFrom(graph_def)
-    for function in copy.library.function:
-        for argument in (*function.signature.input_arg, *function.signature.output_arg):
-            argument.type = _double(argument.type)
-        for node in function.node_def:
-            _rewrite(node)
-    for node in copy.node:
-        _rewrite(node)
-    _rename_functions(copy)
-    _spell_out(copy)
-    return copy
-
-
-def _rename_functions(graph_def: Any) -> None:
-    """Give every function of the library a name of its own: TensorFlow keeps one register of them for the process."""
-    suffix = f"__float64_{next(_COUNTER)}"
-    names = {function.signature.name for function in graph_def.library.function}
-    bodies = [function.node_def for function in graph_def.library.function]
-    for function in graph_def.library.function:
-        function.signature.name += suffix
-    for node in itertools.chain(graph_def.node, *bodies):
-        if node.op in names:
-            node.op += suffix
-        for called in _called_by(node):
-            if called.name in names:
-                called.name += suffix
-
-
-def _called_by(node: Any) -> Iterator[Any]:
-    """The references to functions among a node's attributes."""
-    for attribute in node.attr.values():
-        kind = attribute.WhichOneof("value")
-        if kind == "func":
-            yield attribute.func
-        elif kind == "list":
-            yield from attribute.list.func
-
-
-def _rewrite(node: Any) -> None:
-    # Inferred shapes are for other tools; they are dropped so that nothing contradicts the new types.
-    node.attr.pop("_output_shapes", None)
-    for attribute in node.attr.values():
-        kind = attribute.WhichOneof("value")
-        if kind == "type":
-            attribute.type = _double(attribute.type)
-        elif kind == "list":
-            for index, item in enumerate(attribute.list.type):
-                attribute.list.type[index] = _double(item)
-        elif kind == "tensor":
-            _widen(attribute.tensor)
-
-
-def _double(kind: int) -> int:
+    """A copy of a GraphDef in which every float is a DT_DOUBLE."""
     from tensorflow.core.framework import types_pb2
 
     floats = (types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
-    return int(types_pb2.DT_DOUBLE) if kind in floats else kind
+    copy = tensorflow_types.retyped(graph_def, dict.fromkeys(floats, types_pb2.DT_DOUBLE))
+    _spell_out(copy)
+    return copy
 
 
 _NARROW = {"fp16": "DT_HALF", "bf16": "DT_BFLOAT16"}
@@ -134,26 +79,11 @@ def own_precision(frozen: FrozenGraph, signature: Signature) -> str:
     """In how many bits a graph between float32 inputs and outputs computes: "fp32" where nothing in it is narrower."""
     from tensorflow.core.framework import types_pb2
 
-    types = {item.type for node in _nodes(frozen.graph_def) for item in node.attr.values() if item.HasField("type")}
     outer = {spec.dtype for spec in (*signature.inputs, *signature.outputs) if spec.is_float}
     for name, kind in _NARROW.items():
-        if getattr(types_pb2, kind) in types and outer <= {"float32"}:
+        if outer <= {"float32"} and tensorflow_types.holds(frozen.graph_def, getattr(types_pb2, kind)):
             return name
     return "fp32"
-
-
-def _nodes(graph_def: Any) -> Iterator[Any]:
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
-
-
-def _widen(tensor: Any) -> None:
-    import tensorflow as tf
-
-    if tensor.dtype in (kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)):
-        values = tf.make_ndarray(tensor).astype(np.float64)
-        tensor.CopyFrom(tf.make_tensor_proto(values, shape=values.shape))
 
 
 def _spell_out(graph_def: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
+from exporters.graph import tensorflow_types
 from exporters.graph.from_tensorflow import failures, operators, rewrites
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import UnsupportedOperator
@@ -40,6 +42,7 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
     from tf2onnx import optimizer, tfonnx
 
     opset = min(opset, OPSET_CEILING)
+    frozen = _without_bfloat16(frozen)
     kinds = {node.name: node.op for node in frozen.graph_def.node}
     kinds |= {node.name: node.op for function in frozen.graph_def.library.function for node in function.node_def}
     with tf.Graph().as_default() as graph, _weights_left_alone(tfonnx), failures.named(kinds):
@@ -63,6 +66,16 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
     model = ir.from_proto(proto)
     _put_back(model, frozen.weights)
     return model
+
+
+def _without_bfloat16(frozen: FrozenGraph) -> FrozenGraph:
+    """The graph in float32 where it computes in bfloat16, of which tf2onnx knows nothing."""
+    from tensorflow.core.framework import types_pb2
+
+    if not tensorflow_types.holds(frozen.graph_def, types_pb2.DT_BFLOAT16):
+        return frozen
+    wide = tensorflow_types.retyped(frozen.graph_def, {types_pb2.DT_BFLOAT16: types_pb2.DT_FLOAT})
+    return replace(frozen, graph_def=wide)
 
 
 def _put_back(model: ir.Model, weights: Mapping[str, Array]) -> None:
