@@ -67,8 +67,8 @@ def _fold(weights: ir.Graph, node: ir.Node, after: ir.Node) -> bool:
         new_bias = (bare * affine.factor + affine.shift).astype(weight.dtype)
     if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
         return False
-    operands = [node.inputs[0], _stored(weights, node, 1, new_weight, after)]
-    operands.append(_stored(weights, node, 2, new_bias, after))
+    operands = [node.inputs[0], store(weights, node, 1, new_weight, after)]
+    operands.append(store(weights, node, 2, new_bias, after))
     _rewire(node, operands, after)
     return True
 
@@ -144,7 +144,7 @@ def _per_channel(numbers: Array | None, node: ir.Node, channels: int) -> Array |
     return full.reshape(-1).astype(np.float64)
 
 
-def _stored(weights: ir.Graph, node: ir.Node, position: int, array: Array, after: ir.Node) -> ir.Value:
+def store(weights: ir.Graph, node: ir.Node, position: int, array: Array, after: ir.Node) -> ir.Value:
     """The new weight, under the old one's name where nobody else uses that."""
     old = node.inputs[position] if position < len(node.inputs) else None
     if old is not None and len(old.uses()) == 1 and old.name in weights.initializers and not old.is_graph_output():

@@ -18,9 +18,10 @@ def build(
 
     A single output comes bare, several as a tuple. Weights are named after the source; where a name had to change,
     `module.meta["source_names"]` maps the new name to the old one. With `optimize`, for a module that shall be fast
-    rather than trained on, what scales and shifts a convolution's channels is folded into its weights, and those of
-    images are stored channels last. With `share`, weights outside the file are read where they lie, for a module that
-    is run or saved and never changed. Raises InvalidGraph and UnsupportedOperator.
+    rather than trained on, what scales and shifts a convolution's channels is folded into its weights, those of images
+    are stored channels last, and activations overwrite what they read. With `share`, weights outside the file are
+    read where they lie, for a module that is run or saved and never changed. Raises InvalidGraph and
+    UnsupportedOperator.
     """
     from exporters.onnx_to_torch import builder
 

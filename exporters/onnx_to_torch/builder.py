@@ -16,12 +16,12 @@ import torch
 from onnx import defs
 from torch import Tensor, fx, nn
 
-from exporters.graph import clean, contributed, expand, fold_batchnorm, patterns, read, recurrent
+from exporters.graph import clean, contributed, expand, fold_batchnorm, fold_scaling, patterns, read, recurrent
 from exporters.graph.kinds import kind_of
 from exporters.graph.limits import exceeded
 from exporters.graph.operator_table import Operator, node_name, node_title, used_outputs
 from exporters.graph.signature import identifier
-from exporters.onnx_to_torch import channels_last, convert, limits, plain, subgraphs, training
+from exporters.onnx_to_torch import channels_last, convert, in_place, limits, plain, subgraphs, training
 from exporters.onnx_to_torch.dtypes import NARROW, dtype_of, tensor_of
 from exporters.onnx_to_torch.elementwise import as_float4, cast_like
 from exporters.onnx_to_torch.integers import clamped, wrapped
@@ -70,8 +70,11 @@ def build(
     if not optimize:
         return Builder(graph_model, where, share=share).build()
     fold_batchnorm.fold_batchnorm(graph_model)
-    module = Builder(graph_model, where, share=share).build()
+    fold_scaling.fold_scaling(graph_model)
+    builder = Builder(graph_model, where, share=share)
+    module = builder.build()
     channels_last.store(module, _images(graph_model.graph))
+    in_place.overwrite(module, {node: value for value, node in builder.values.items()})
     return module
 
 

@@ -49,7 +49,10 @@ def _copy(graph: ir.Graph, value: ir.Value) -> ir.Value:
     number = 2
     while (name := f"{value.name}_{number}") in graph.initializers:
         number += 1
-    copy = ir.Value(name=name, shape=value.shape, type=value.type, const_value=value.const_value)
+    assert value.const_value is not None
+    # Its own tensor around the same memory: a tensor of the caller's protobuf would be given the new name.
+    tensor = ir.Tensor(value.const_value.numpy(), dtype=value.const_value.dtype, name=name)
+    copy = ir.Value(name=name, shape=value.shape, type=value.type, const_value=tensor)
     copy.meta.update(value.meta)
     graph.register_initializer(copy)
     return copy

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from exporters import onnx_to_torch
 from exporters.graph import clean, read
@@ -184,7 +185,10 @@ def geometries(count: int):
 @pytest.mark.parametrize("number", range(40))
 def test_plain_calls_are_what_the_functions_are(number, monkeypatch):
     operator, attributes, flag, size = list(geometries(40))[number]
-    if operator != "Conv":
+    if number % 5 == 0:
+        del attributes["pads"]
+        attributes |= {"auto_pad": "SAME_UPPER" if flag else "SAME_LOWER"}
+    elif operator != "Conv":
         attributes |= {"ceil_mode": int(flag)}
     if operator == "AveragePool":
         attributes |= {"count_include_pad": number % 2}
@@ -198,12 +202,40 @@ def test_plain_calls_are_what_the_functions_are(number, monkeypatch):
     torch.testing.assert_close(known(torch.from_numpy(x)), unknown(torch.from_numpy(x)), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("operator", "kernel"),
+    [("Conv", 1), *((operator, kernel) for operator in ("Conv", "MaxPool", "AveragePool") for kernel in (2, 3, 4))],
+)
+def test_same_padding_needs_no_sizes_where_the_kernel_alone_decides(operator, kernel):
+    """All that a stride of one needs to know is how far the kernel reaches; one pixel needs no padding at all."""
+    weight = {"w": weights(6, 4, kernel, kernel)} if operator == "Conv" else {}
+    attributes = {"auto_pad": "SAME_LOWER", "strides": [1, 1] if kernel > 1 else [2, 2]}
+    attributes |= {} if weight else {"kernel_shape": [kernel, kernel]}
+    proto = model([(operator, ["x", *weight], ["y"], attributes)], weight, ("N", 4, "H", "W"))
+    module = onnx_to_torch.build(proto)
+    asked = "conv2d" if weight else "pool2d"
+    assert (asked in module.code) == (kernel % 2 == 1 or operator == "Conv")
+    reference = ReferenceEvaluator(proto)
+    for size in (4, 5, 6):
+        x = weights(2, 4, size, 7)
+        torch.testing.assert_close(module(torch.from_numpy(x)), torch.from_numpy(reference.run(None, {"x": x})[0]))
+
+
 def test_ir_models_stay_untouched():
     nodes, initializers, shape, _ = CHAINS["conv"]
     given = ir.from_proto(model(nodes, initializers, shape))
     before = ir.to_proto(given).SerializeToString()
     onnx_to_torch.build(given, optimize=True)
     assert ir.to_proto(given).SerializeToString() == before
+
+
+def test_a_proto_whose_normalisation_shares_tensors_stays_untouched():
+    convolution, weight = conv()
+    norm_of_one = ("BatchNormalization", ["c", "s", "s", "s", "var"], ["y"])
+    given = model([convolution, norm_of_one], weight | {"s": weights(8), "var": norm(8)["var"]})
+    before = given.SerializeToString()
+    onnx_to_torch.build(given)
+    assert given.SerializeToString() == before
 
 
 def test_a_long_chain_is_rebuilt_without_recursion():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from exporters.onnx_to_torch.fused import as_added, grouped_attention, nan_where
 from exporters.onnx_to_torch.normalization import rms_normalized
 from exporters.onnx_to_torch.plain.call import FLOATS, Call, Rule
 
+_ROUNDING = 2.0**-22  # of one sixth, as an attribute holds it
 _HEADS, _MATRIX = 4, 2  # dimensions of what attention takes, and of the least of masks
 _POOLED = (1, 2, 3)  # numbers of spatial axes that torch has kernels for
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
@@ -27,12 +29,37 @@ def _spatial(given: Call) -> int | None:
 
 
 def _halves(given: Call, rank: int) -> tuple[list[int], list[int]] | None:
-    """Padding before and after each axis, where it does not depend on the input's size."""
+    """Padding before and after each axis, where it does not depend on sizes that may vary."""
     auto = given.keyword("auto_pad", "NOTSET")
+    if auto in {"SAME_UPPER", "SAME_LOWER"}:
+        return _same(given, rank, upper=auto == "SAME_UPPER")
     if auto not in {"NOTSET", "VALID"}:
         return None
     pads = list(given.keyword("pads", None) or [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank
     return pads[:rank], pads[rank:]
+
+
+def _same(given: Call, rank: int, *, upper: bool) -> tuple[list[int], list[int]] | None:
+    """SAME padding: with a stride of one the kernel's reach alone decides it, and a single pixel needs none."""
+    shape = given.shape(1) if given.node.op_type == "Conv" else given.keyword("kernel_shape", None)
+    sizes = given.shape(0)
+    kernel = list(shape or [])[-rank:]
+    if sizes is None or len(kernel) != rank or given.keyword("ceil_mode", 0):
+        return None
+    strides, dilations = (list(given.keyword(name, None) or [1] * rank) for name in ("strides", "dilations"))
+    totals: list[int] = []
+    for size, length, stride, dilation in zip(sizes[2:], kernel, strides, dilations, strict=True):
+        if not isinstance(length, int):
+            return None
+        reach = (length - 1) * dilation
+        if stride == 1 or reach == 0:
+            totals.append(reach)
+        elif isinstance(size, int):
+            totals.append(max((math.ceil(size / stride) - 1) * stride + reach + 1 - size, 0))
+        else:
+            return None
+    less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return (less, more) if upper else (more, less)
 
 
 def _padded(given: Call, before: list[int], after: list[int], value: float) -> tuple[Any, list[int]]:
@@ -160,6 +187,12 @@ def _swish(given: Call) -> Any:
     return given.make(nnf.silu, given.argument(0)) if given.floats() and not given.keywords else None
 
 
+def _hard_sigmoid(given: Call) -> Any:
+    slope, middle = given.keyword("alpha", 0.2), given.keyword("beta", 0.5)
+    usual = abs(slope - 1 / 6) <= _ROUNDING / 6 and middle == 0.5
+    return given.make(nnf.hardsigmoid, given.argument(0)) if usual and given.floats() else None
+
+
 def _linear(given: Call) -> Any:
     x, weight, bias = given.arguments
     return given.make(nnf.linear, x, weight if given.keyword("transB", 0) == 1 else given.make(torch.t, weight), bias)
@@ -219,6 +252,7 @@ RULES: dict[str, Rule] = {
     "Gemm": _gemm,
     "Gelu": _gelu,
     "GlobalAveragePool": _global_average,
+    "HardSigmoid": _hard_sigmoid,
     "HardSwish": _activation(nnf.hardswish),
     "LayerNormalization": _layer_norm,
     "Linear": _linear,
