@@ -16,7 +16,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -28,6 +28,7 @@ from exporters.sources import source as sources
 from toolkit import bundle, formats
 from toolkit.errors import ToolkitError
 from toolkit.files import digest
+from toolkit.verification.report import Report, Verdict
 from toolkit.verification.verifier import Settings
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
@@ -196,11 +197,12 @@ def make(folder: Path) -> None:
 
 
 def cells(pool: WorkerPool, row: Row, files: Path) -> dict[str, Any]:
-    """All formats at once; where that fails, each by itself."""
+    """All formats at once; where that fails, each by itself, but for those that have passed together."""
     together = export(pool, row, files, formats.ALL)
-    if all(cell["verdict"] == "PASS" for cell in together.values()):
-        return together
-    return {name: cell for form in formats.ALL for name, cell in export(pool, row, files, (form,)).items()}
+    return {
+        name: cell if cell["verdict"] == "PASS" else export(pool, row, files, (name,))[name]
+        for name, cell in together.items()
+    }
 
 
 def export(pool: WorkerPool, row: Row, files: Path, names: tuple[str, ...]) -> dict[str, Any]:
@@ -218,15 +220,22 @@ def export(pool: WorkerPool, row: Row, files: Path, names: tuple[str, ...]) -> d
             found = bundle.carry_out(pool, request)
     except ToolkitError as error:
         reason = f"{type(error).__name__}: {error.found}".replace(str(files), "")
-        return {name: {"verdict": "refused", "reason": reason[:300]} for name in names}
-    worst = {each.format: each.worst_output for each in found.report.rows}
+        report = getattr(error, "report", None)  # of a failed verdict, which some formats may have passed
+        passed = {} if report is None else passes(report, {})
+        return {name: passed.get(name, {"verdict": "refused", "reason": reason[:300]}) for name in names}
+    return passes(found.report, found.routes)
+
+
+def passes(report: Report, routes: Mapping[str, str]) -> dict[str, Any]:
+    """The cells of the formats that passed; by which route, where that is known."""
     return {
-        name: {
-            "verdict": next(each.verdict.value for each in found.report.rows if each.format == name),
-            "noise_ratio": worst[name].noise_ratio if worst[name] else None,
-            "route": found.routes[name],
+        each.format: {
+            "verdict": each.verdict.value,
+            "noise_ratio": each.worst_output.noise_ratio if each.worst_output else None,
+            "route": routes.get(each.format),
         }
-        for name in names
+        for each in report.rows
+        if each.verdict is Verdict.PASS
     }
 
 

@@ -57,7 +57,7 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
         _SMALL,
     ),
     "video": {
-        "r3d_18": _video(8, 32), "mc3_18": _video(8, 32), "r2plus1d_18": _video(8, 32), "s3d": _video(16, 64),
+        "r3d_18": _video(8, 32), "mc3_18": _video(8, 32), "r2plus1d_18": _video(8, 32), "s3d": _video(16, 224),
         "mvit_v1_b": _video(16, 224), "mvit_v2_s": _video(16, 224), "swin3d_t": _video(8, 64),
     },
     "optical flow": {"raft_small": _flow(128, 128), "raft_large": _flow(128, 128)},
@@ -65,12 +65,13 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
         f"quantized_{name}": _SMALL for name in ("mobilenet_v2", "mobilenet_v3_large", "resnet18",
                                                  "shufflenet_v2_x0_5", "googlenet?init_weights=False")
     } | {"quantized_inception_v3?init_weights=False": _picture(75)},
-    "detection": {
-        f"{name}?weights_backbone=None": _picture(side) for name, side in (
-            ("fasterrcnn_mobilenet_v3_large_320_fpn", 64), ("retinanet_resnet50_fpn", 64), ("fcos_resnet50_fpn", 64),
-            ("ssd300_vgg16", 300), ("ssdlite320_mobilenet_v3_large", 320), ("maskrcnn_resnet50_fpn", 64),
-            ("keypointrcnn_resnet50_fpn", 64))
-    },
+    "detection": dict.fromkeys(
+        (
+            "fasterrcnn_mobilenet_v3_large_320_fpn", "retinanet_resnet50_fpn", "fcos_resnet50_fpn", "ssd300_vgg16",
+            "ssdlite320_mobilenet_v3_large", "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn",
+        ),
+        (),
+    ),
 }  # fmt: skip
 INPUTS = {name: inputs for family in FAMILIES.values() for name, inputs in family.items()}
 
@@ -80,6 +81,8 @@ TABLE = families.Table(
     words=(
         "One model of each family, the smallest, exported by its name (`torchvision:NAME?weights=None`) with random",
         "weights, on pictures as small as its architecture takes; pictures' sides are fixed, the batch is free.",
+        "Detectors take a list of one picture, and their layers are scaled until they detect something: as built,",
+        "every box has nearly the same score.",
     ),
     package="torchvision",
     families={
@@ -102,6 +105,8 @@ def main() -> None:
 
 
 def row(name: str) -> matrix.Row:
+    if name in FAMILIES["detection"]:
+        return matrix.Row("torchvision", name, f"benchmarks.torchvision_detectors:{name}")
     source = f"torchvision:{name}{'&' if '?' in name else '?'}weights=None"
     return matrix.Row("torchvision", name, source, INPUTS[name])
 

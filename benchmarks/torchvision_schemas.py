@@ -22,6 +22,11 @@ SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     f"roi_align({_ROIS}, int sampling_ratio, bool aligned) -> Tensor",
+    (
+        "qroi_align(Tensor input, Tensor rois, float input_scale, int input_zero_point, float rois_scale, "
+        "int rois_zero_point, float spatial_scale, int pooled_height, int pooled_width, int sampling_ratio, "
+        "bool aligned) -> Tensor"
+    ),
     f"_roi_align_backward({_PLAIN}, {_SIZES}, int sampling_ratio, bool aligned) -> Tensor",
     f"roi_pool({_ROIS}) -> (Tensor, Tensor)",
     f"_roi_pool_backward({_PLAIN.replace('Tensor rois,', 'Tensor rois, Tensor argmax,')}, {_SIZES}) -> Tensor",
@@ -31,6 +36,8 @@ SCHEMAS = (
     f"_ps_roi_pool_backward({_MAPPED}, {_SIZES}) -> Tensor",
     f"deform_conv2d({_DEFORM}) -> Tensor",
     f"_deform_conv2d_backward(Tensor grad, {_DEFORM}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "box_iou_rotated(Tensor boxes1, Tensor boxes2) -> Tensor",
+    "_cuda_version() -> int",
 )
 
 LIBRARY = torch.library.Library("torchvision", "DEF")

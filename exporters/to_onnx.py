@@ -29,6 +29,7 @@ from toolkit.signature import Signature, leaves, unflatten
 
 NEWEST_OPSET = 23
 _TORCH_DYNAMO_FLOOR = 18
+_ALLOWZERO = 14  # since when a Reshape can be told that a size of 0 is meant
 _LONGEST = 2**20  # an upper bound for a dimension that declares none: torch.export wants one to keep it free
 INLINE_BYTES = 1_900_000_000  # protobuf's limit is 2 GiB for the whole file
 
@@ -218,7 +219,7 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     """Clean, check, raise the opset where a higher one is asked for, complete the interface and write."""
     from onnx_ir.passes import common
 
-    from exporters.graph import identities, opsets, pad_guard
+    from exporters.graph import identities, nothing_found, opsets, pad_guard
 
     identities.remove(graph)
     names = _names_before_moving(graph)
@@ -235,6 +236,8 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     _forget_unused_domains(graph)
     graph = _runnable_in_few_bits(graph)
     pad_guard.guard(graph)
+    if graph.opset_imports.get("", 0) >= _ALLOWZERO:
+        nothing_found.guard(graph)
     if not options.source_lines:
         _forget_lines(graph)
     save(graph, path, model.signature, model.contract, options.target)

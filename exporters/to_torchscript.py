@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.options import ExportOptions
-from exporters.sources import examples
+from exporters.sources import examples, plain_outputs
 from toolkit import metadata
 from toolkit.contract import Contract
 from toolkit.runtime.runner import Runner
@@ -54,18 +54,32 @@ def _trace(model: TorchRunner, path: Path, _: ExportOptions) -> None:
 
     signature = model.signature
     values = examples.arrays(signature, examples.sizes(signature, 0), like=model.given)
-    args, kwargs = arguments(signature, {name: to_tensor(torch, value, model.ran_on) for name, value in values.items()})
+    given = arguments(signature, {name: to_tensor(torch, value, model.ran_on) for name, value in values.items()})
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")
-        # The caller compares the trace with the model at other sizes; PyTorch's own check repeats this one.
-        traced = torch.jit.trace(  # type: ignore[no-untyped-call]  # PyTorch left it without types
-            model.module,
-            example_inputs=args or None,
-            example_kwarg_inputs=kwargs or None,
-            check_trace=False,
-            strict=False,
-        )
+        try:
+            traced = _traced(torch, model.module, given)
+        except RuntimeError as error:
+            if _NESTED not in str(error):
+                raise
+            # The tensors side by side, then: which is which, the signature in the file says.
+            hook = plain_outputs.install_flat(model.module)
+            try:
+                traced = _traced(torch, model.module, given)
+            finally:
+                hook.remove()
     _save(traced, path, signature, model.contract)
+
+
+_NESTED = "Only tensors, lists, tuples of tensors, or dictionary of tensors"  # a list of dicts is none of these
+
+
+def _traced(torch: Any, module: Any, given: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+    args, kwargs = given
+    # The caller compares the trace with the model at other sizes; PyTorch's own check repeats this one.
+    return torch.jit.trace(
+        module, example_inputs=args or None, example_kwarg_inputs=kwargs or None, check_trace=False, strict=False
+    )
 
 
 def _as_it_is(model: TorchRunner, path: Path, _: ExportOptions) -> None:

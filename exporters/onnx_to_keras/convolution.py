@@ -100,6 +100,11 @@ def _padded(x: KerasTensor, spatial: list[tuple[int, int]], value: float) -> Ker
     return ops.pad(x, [(0, 0), *spatial, (0, 0)], constant_values=value)
 
 
+def with_channels(x: KerasTensor, count: int | None) -> KerasTensor:
+    """`x` with a count of channels that Keras knows: a layer asks for it, and its weight has it."""
+    return x if x.shape[-1] is not None or count is None else ops.take(x, list(range(count)), -1)
+
+
 def kernel_of(weight: Any) -> Any:
     """ONNX's (out, in, *spatial) as Keras' (*spatial, in, out)."""
     return np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-1, -2)))
@@ -121,6 +126,7 @@ def conv(
     rank = len(X.shape) - 2
     steps, spread = strides or [1] * rank, dilations or [1] * rank
     size = list(W.shape[2:])
+    X = with_channels(X, W.shape[1] and W.shape[1] * group)
     sizes = spatial_sizes(X)
     around = amounts(auto_pad, pads, sizes, size, steps, spread)
     held = isinstance(W, Constant) and isinstance(B, Constant | None)

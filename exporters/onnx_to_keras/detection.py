@@ -30,7 +30,8 @@ def non_max_suppression(
     count = scores.shape[2]
     rounds = min(rounds, count) if count is not None else rounds
     if rounds > LONGEST:
-        raise UnsupportedOperator(f"NonMaxSuppression of up to {rounds} boxes, more than {LONGEST}, has no Keras form")
+        many = f"up to {rounds} boxes, more than {LONGEST}," if rounds <= 2**31 else "as many boxes as there are"
+        raise UnsupportedOperator(f"NonMaxSuppression of {many} has no Keras form")
     low, high, area = _corners(boxes, center_point_box)
     limit = ops.reshape(tensor(iou_threshold), ()) if iou_threshold is not None else 0.0
     lowest = float("-inf")

@@ -107,7 +107,8 @@ def non_max_suppression(
                 found.append(torch.cat([prefix, best.unsqueeze(0)], 1))
                 taken += 1
                 rest = order[1:]
-                order = rest[_overlap(corners[best].reshape([-1]), corners[rest]) <= iou_threshold]
+                # Two boxes without an area overlap by 0 / 0: such a one stays.
+                order = rest[~(_overlap(corners[best].reshape([-1]), corners[rest]) > iou_threshold)]
     return torch.cat(found, 0)
 
 

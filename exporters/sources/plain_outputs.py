@@ -6,7 +6,7 @@ out. It is done by a hook, so that the module's class, its weights and their nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -17,6 +17,19 @@ def install(module: Any, outputs: Any) -> bool:
         return False
     module.register_forward_hook(lambda _module, _arguments, returned: plain(returned))
     return True
+
+
+def install_flat(module: Any) -> Any:
+    """Let a module return its tensors side by side, where a trace cannot nest them; the returned hook undoes it."""
+    return module.register_forward_hook(lambda _module, _arguments, returned: tuple(_tensors(returned)))
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(item)
+    elif value is not None:
+        yield value
 
 
 def plain(value: Any) -> Any:

@@ -143,11 +143,16 @@ class TorchModuleRunner(TorchRunner):
         return isinstance(value, self._torch.Tensor)
 
     def _with_outputs(self, inputs: Signature) -> Signature:
-        """Run at two sets of sizes: a dimension of an output that follows a symbol bears its name."""
+        """Run at two sets of sizes: a dimension of an output that follows a symbol bears its name.
+
+        One that depends on the values, such as a number of detections, varies between runs at the same sizes too, or
+        is seen with nothing in it; it gets a name of its own.
+        """
         chosen = [examples.sizes(inputs, step) for step in (0, 1)]
         if "ScriptModule" not in type(self.module).__name__:  # which can return nothing else
             plain_outputs.install(self.module, self._run(inputs, chosen[0]))
-        (structure, first), (_, second) = (self._outputs_at(inputs, sizes) for sizes in chosen)
+        structure, first = self._outputs_at(inputs, chosen[0])
+        _, second = self._outputs_at(inputs, chosen[1], seed=1)
         specs = []
         for name in leaves(structure):
             shapes = zip(first[name].shape, second[name].shape, strict=True)
@@ -155,13 +160,13 @@ class TorchModuleRunner(TorchRunner):
             specs.append(replace(spec_of(name, first[name]), shape=dims))
         return replace(inputs, outputs=tuple(specs), output_structure=structure)
 
-    def _outputs_at(self, inputs: Signature, sizes: dict[str, int]) -> tuple[Structure, dict[str, Any]]:
-        return flatten(self._run(inputs, sizes), "output", is_leaf=self._is_tensor)
+    def _outputs_at(self, inputs: Signature, sizes: dict[str, int], seed: int = 0) -> tuple[Structure, dict[str, Any]]:
+        return flatten(self._run(inputs, sizes, seed), "output", is_leaf=self._is_tensor)
 
-    def _run(self, inputs: Signature, sizes: dict[str, int]) -> Any:
+    def _run(self, inputs: Signature, sizes: dict[str, int], seed: int = 0) -> Any:
         values = {
             name: to_tensor(self._torch, array, self.ran_on)
-            for name, array in examples.arrays(inputs, sizes, like=self.given).items()
+            for name, array in examples.arrays(inputs, sizes, seed, self.given).items()
         }
         args, kwargs = arguments(inputs, values)
         try:
@@ -186,7 +191,7 @@ def _fixed(spec: TensorSpec, array: np.ndarray[Any, Any] | None) -> TensorSpec:
 
 
 def _dim(name: str, axis: int, pair: tuple[int, int], chosen: list[dict[str, int]]) -> Dim:
-    if pair[0] == pair[1]:
+    if pair[0] == pair[1] != 0:
         return pair[0]
     for symbol in chosen[0]:
         if pair == (chosen[0][symbol], chosen[1][symbol]):

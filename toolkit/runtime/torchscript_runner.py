@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from toolkit import metadata
 from toolkit.causes import said
 from toolkit.contract import Contract
-from toolkit.errors import BadInput
+from toolkit.errors import BadInput, RuntimeMissing
 from toolkit.runtime import devices
 from toolkit.runtime.runner import Arrays, Runner
 from toolkit.signature import Signature, TensorSpec, flatten, leaves
@@ -70,7 +73,9 @@ class TorchScriptRunner(TorchRunner):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # said once by `export`, not by every use
             try:
-                self.module = self._torch.jit.load(str(self.path), map_location=place, _extra_files=extra)
+                self.module = self._load(place, extra)
+            except RuntimeMissing:
+                raise
             except Exception as error:
                 raise BadInput(
                     f"PyTorch cannot open it as TorchScript ({said(error)})",
@@ -83,6 +88,24 @@ class TorchScriptRunner(TorchRunner):
         self.names_are_declared = declared is not None
         self.signature, self.contract = declared or (Signature((), ()), Contract())
         return self
+
+    def _load(self, place: Any, extra: dict[str, str]) -> Any:
+        """The module. Where it is made of torchvision's own operators, they are there once that package is imported."""
+        try:
+            return self._torch.jit.load(str(self.path), map_location=place, _extra_files=extra)
+        except RuntimeError as error:
+            operator = re.search(r"torchvision::\w+", str(error))
+            if operator is None or "torchvision" in sys.modules:
+                raise
+            try:
+                importlib.import_module("torchvision")
+            except ImportError:
+                raise RuntimeMissing(
+                    f"the operator {operator[0]} is of the package 'torchvision', which is not installed",
+                    where=str(self.path),
+                    hint="pip install torchvision",
+                ) from error
+        return self._torch.jit.load(str(self.path), map_location=place, _extra_files=extra)
 
 
 def to_tensor(torch: Any, array: np.ndarray[Any, Any], device: str) -> Any:

@@ -201,7 +201,7 @@ def _narrows(signature: Signature, like: Arrays, call: Call) -> bool:
 
 
 def _scalars_as_float32(module: Any) -> Any:
-    """Round the modules' own scalars (epsilon, slope, ...) to float32, as its float32 kernels and every file do.
+    """Round the modules' own scalars (epsilon, slope, means) to float32, as its float32 kernels and every file do.
 
     Left in Python's float64 they would differ from the export's by 1e-8 of themselves, and hide smaller mistakes.
     """
@@ -211,6 +211,8 @@ def _scalars_as_float32(module: Any) -> Any:
         for name, value in vars(part).items():
             if isinstance(value, float):
                 setattr(part, name, float(np.float32(value)))
+            elif type(value) in (list, tuple) and value and all(isinstance(item, float) for item in value):
+                setattr(part, name, type(value)(float(np.float32(item)) for item in value))
     return module
 
 

@@ -1,0 +1,70 @@
+"""Boxes of which some have no area, and graphs in which nothing may be found."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import torch
+from onnx import parser
+
+from exporters import onnx_to_torch
+from exporters.graph import nothing_found
+
+SUPPRESSION = """
+<ir_version: 8, opset_import: ["" : 18]>
+boxes (float[1, 4, 4] boxes, float[1, 1, 4] scores) => (int64[n, 3] found)
+<int64 most = {9}, float limit = {0.5}> { found = NonMaxSuppression(boxes, scores, most, limit) }
+"""
+# Two (x, 1): of the elements above zero, in pairs; the 1 is written as -1.
+PAIRS = """
+<ir_version: 8, opset_import: ["" : 18]>
+pairs (float[n, 2, 3] x, bool[n] wanted) => (float[m, p, 3] y)
+<int64[1] first = {0}, int64[1] second = {1}, int64[1] rest = {-1}, int64[1] three = {3}> {
+    which = Compress <axis = 0> (x, wanted)
+    flat = Flatten(which)
+    sizes = Shape(which)
+    found = Gather(sizes, first)
+    shape = Concat <axis = 0> (found, rest, three)
+    y = Reshape(flat, shape)
+}
+"""
+
+
+def run(model: onnx.ModelProto, **inputs: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)[0]
+
+
+def test_boxes_without_an_area_suppress_nothing() -> None:
+    model = parser.parse_model(SUPPRESSION)
+    boxes = np.array([[[0, 0, 2, 2], [3, 3, 3, 3], [3, 3, 3, 3], [0, 0, 2, 1.9]]], np.float32)
+    scores = np.array([[[0.9, 0.8, 0.7, 0.6]]], np.float32)
+    expected = run(model, boxes=boxes, scores=scores)
+    assert expected[:, 2].tolist() == [0, 1, 2]
+    assert onnx_to_torch.build(model)(torch.tensor(boxes), torch.tensor(scores)).tolist() == expected.tolist()
+
+
+def test_a_reshape_holds_where_nothing_was_found() -> None:
+    graph = ir.from_proto(parser.parse_model(PAIRS))
+    nothing_found.guard(graph)
+    guarded = ir.to_proto(graph)
+    onnx.checker.check_model(guarded, full_check=True)
+    module = onnx_to_torch.build(guarded)
+    x = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    some, none = ({"x": x, "wanted": np.array(wanted)} for wanted in ([True, False, True, True], [False] * 4))
+    assert np.array_equal(run(guarded, **some), x[some["wanted"]])
+    for given in (some, none):
+        expected = run(guarded, **given)
+        assert np.array_equal(module(*map(torch.tensor, given.values())).numpy(), expected)
+    assert expected.shape == (0, 0, 3)
+
+
+def test_other_reshapes_stay() -> None:
+    graph = ir.from_proto(parser.parse_model(PAIRS.replace("Compress <axis = 0> (x, wanted)", "Identity(x)")))
+    before = [node.op_type for node in graph.graph]
+    nothing_found.guard(graph)
+    assert [node.op_type for node in graph.graph] == before
