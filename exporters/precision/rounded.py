@@ -21,7 +21,6 @@ from exporters.graph import clean, expand, fold_batchnorm, read
 from exporters.onnx_to_torch.builder import Builder
 from exporters.onnx_to_torch.operators import TORCH
 from exporters.precision import widen
-from exporters.precision.kinds import FULL
 from toolkit.runtime.torchscript_runner import fetch_outputs, to_tensor
 from toolkit.signature import Signature
 
@@ -94,10 +93,7 @@ class ExactModel:
 
 def _built(path: Path) -> fx.GraphModule:
     """The graph as it is spelled, its normalisations folded as the exporter folds them; nothing is fused."""
-    model = read.read(path)
-    if widen.precision_of(model) != FULL:  # it is a source of few bits: its own rounding is what is looked for
-        model = widen.widen(model)
-    model = clean.clean(model)
+    model = clean.clean(widen.widened(read.read(path)))  # a source of few bits rounds where this does
     fold_batchnorm.fold_batchnorm(model)
     if TORCH.missing(model):
         model = clean.clean(expand.expand(model, lambda node, within: TORCH.lookup_node(node, within) is None))

@@ -30,14 +30,16 @@ def reduce(
     contract: Mapping[str, Any],
     calibration: Sequence[Mapping[str, Array]] = (),
 ) -> None:
-    """Write the float32 ONNX graph at `source` in fewer bits to `target`, its interface as it was."""
+    """Write the ONNX graph at `source` in fewer bits to `target`, its interface as it was; one of few bits is widened
+    first.
+    """
     import onnx_ir as ir
 
     from exporters.graph import clean, fold_batchnorm, read
-    from exporters.precision import narrow, quantise
+    from exporters.precision import narrow, quantise, widen
 
     session.progress({"stage": f"reduce to {precision}"})
-    graph = read.read(Path(source))
+    graph = widen.widened(read.read(Path(source)))
     if optimize:
         graph = clean.lift_constants(graph)
         fold_batchnorm.fold_batchnorm(graph)

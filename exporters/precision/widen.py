@@ -44,6 +44,11 @@ def precision_of(model: ir.Model) -> str:
     return "bf16" if ir.DataType.BFLOAT16 in found else "fp16" if ir.DataType.FLOAT16 in found else FULL
 
 
+def widened(model: ir.Model) -> ir.Model:
+    """A graph that computes in few bits in float32, any other as it is."""
+    return model if precision_of(model) == FULL else widen(model)
+
+
 def widen(model: ir.Model, narrow: Iterable[ir.DataType] = NARROW, *, store: bool = False) -> ir.Model:
     """`model` with float32 wherever it has one of the dtypes `narrow`, inputs and outputs too, in place.
 
