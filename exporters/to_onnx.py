@@ -250,9 +250,12 @@ def _runnable_in_few_bits(graph: Any) -> Any:
     """
     import onnx_ir as ir
 
-    from exporters.graph import half_guard
+    from exporters.graph import clean, half_guard
     from exporters.precision import widen
 
+    if not widen.mentions(graph):
+        return graph
+    graph = clean.infer_shapes(graph)
     half_guard.guard(graph)
     ends = {value.dtype for value in (*graph.graph.inputs, *graph.graph.outputs)}
     if ir.DataType.BFLOAT16 in widen.dtypes_within(graph) | ends:

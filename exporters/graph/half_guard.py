@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from exporters.graph import clean
+
 GUILTY = ("NchwcTransformer",)
 _PASSED = frozenset({"Cast", "Identity"})
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 
 
 def is_needed(model: ir.Model) -> bool:
-    """Whether ONNX Runtime may die on the graph."""
-    return bool(_dangerous(model))
+    """Whether ONNX Runtime may die on the graph; one that does not say its dtypes is asked for them first."""
+    return _holds_half(model) and bool(_dangerous(clean.infer_shapes(model)))
 
 
 def guard(model: ir.Model) -> None:
@@ -34,6 +36,11 @@ def guard(model: ir.Model) -> None:
         ir.convenience.replace_all_uses_with(result, back.outputs[0], replace_graph_outputs=True)
         graph.remove(node, safe=True)
         back.outputs[0].name = name
+
+
+def _holds_half(model: ir.Model) -> bool:
+    weights = model.graph.initializers.values()
+    return any(value.dtype == ir.DataType.FLOAT16 for value in (*model.graph.inputs, *weights))
 
 
 def _cast(value: ir.Value, dtype: ir.DataType) -> ir.Node:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnx import defs
 
-from exporters.graph import clean, half_guard, read
+from exporters.graph import half_guard, read
 from exporters.graph.operator_table import unsupported
 from toolkit.errors import UnsupportedOperator
 
@@ -18,14 +19,22 @@ RUNTIME = "ONNX Runtime"
 _CONTRIBUTED = "com.microsoft"  # operators of its own, of which ONNX has no schemas
 _ADVICE = "Write the model with operators of ONNX's own, or as functions inside the file."
 
+_OLDEST, _NEWER = 7, 18
 _REORDERED = "the file's nodes were not in the order in which they can be computed; they were sorted"
 
 
-def require(path: Path) -> list[str]:
-    """Raise InvalidGraph for a file that is no valid model, and UnsupportedOperator for what nobody here can run.
-
-    Returns what a user should know of how the file was read.
+@dataclass(frozen=True)
+class Known:
+    """What is known of a file that can be run: what a user should know of how it was read, and the optimizations of
+    ONNX Runtime that may end the process on it.
     """
+
+    notes: tuple[str, ...]
+    without: tuple[str, ...]
+
+
+def require(path: Path) -> Known:
+    """Raise InvalidGraph for a file that is no valid model, and UnsupportedOperator for what nobody here can run."""
     model = read.read(path)
     newest = defs.onnx_opset_version()
     opset = model.opset_imports.get("", 0)
@@ -35,15 +44,17 @@ def require(path: Path) -> list[str]:
             where=path.name,
             hint="Write the model at an older opset, for instance with onnx.version_converter.",
         )
+    if model.opset_imports.get("", _OLDEST) < _OLDEST:
+        raise UnsupportedOperator(
+            f"opset {opset} is below {_OLDEST}, the oldest that {RUNTIME} runs",
+            where=path.name,
+            hint=f"Bring the file up first: onnx.version_converter.convert_version(onnx.load(path), {_NEWER}).",
+        )
     unknown = [node for node in model.graph.all_nodes() if not _is_known(node, model)]
     if unknown:
         raise unsupported(unknown, model, path.name, RUNTIME, _ADVICE)
-    return [_REORDERED] if model.meta.get(read.REORDERED) else []
-
-
-def fatal_optimizers(path: Path) -> tuple[str, ...]:
-    """The optimizations of ONNX Runtime that may end the process on this file: to be left out where it is a source."""
-    return half_guard.GUILTY if half_guard.is_needed(clean.infer_shapes(read.read(path))) else ()
+    notes = (_REORDERED,) if model.meta.get(read.REORDERED) else ()
+    return Known(notes, half_guard.GUILTY if half_guard.is_needed(model) else ())
 
 
 def _is_known(node: ir.Node, model: ir.Model) -> bool:

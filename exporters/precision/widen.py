@@ -16,8 +16,25 @@ from exporters.precision.kinds import FULL
 
 NARROW = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _WIDE = ir.DataType.FLOAT
+_DTYPES = frozenset({"to", "dtype", "output_dtype"})  # attributes that say what comes out
 _CASTS = frozenset({"Cast", "CastLike", "Identity"})
 _STORED = 2  # elements of what counts as a weight; a lone number is not worth a Cast
+
+
+def mentions(model: ir.Model) -> bool:
+    """Whether few bits come up at all: in a weight, an input or an attribute. Quick, and without shape inference."""
+    ends = (*model.graph.inputs, *model.graph.initializers.values())
+    if any(value.dtype in NARROW for value in ends):
+        return True
+    graphs: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    nodes = (node for graph in graphs for node in graph.all_nodes())
+    return any(_is_narrow(name, attribute) for node in nodes for name, attribute in node.attributes.items())
+
+
+def _is_narrow(name: str, attribute: ir.Attr) -> bool:
+    if attribute.type == ir.AttributeType.TENSOR:
+        return attribute.as_tensor().dtype in NARROW
+    return name in _DTYPES and attribute.type == ir.AttributeType.INT and attribute.as_int() in NARROW
 
 
 def dtypes_within(model: ir.Model) -> frozenset[ir.DataType]:
@@ -40,6 +57,8 @@ def declares(model: ir.Model) -> bool:
 
 def precision_of(model: ir.Model) -> str:
     """In how many bits a graph computes at the least: "fp32", "fp16" or "bf16"."""
+    if not mentions(model):
+        return FULL
     found = dtypes_within(clean.infer_shapes(model))
     return "bf16" if ir.DataType.BFLOAT16 in found else "fp16" if ir.DataType.FLOAT16 in found else FULL
 
@@ -117,7 +136,7 @@ class _Widening:
     def _attributes(self, node: ir.Node) -> None:
         """`to` of a Cast, `dtype` of what makes numbers, and tensors as attributes."""
         for name, attribute in list(node.attributes.items()):
-            if name in ("to", "dtype", "output_dtype") and attribute.type == ir.AttributeType.INT:
+            if name in _DTYPES and attribute.type == ir.AttributeType.INT:
                 if attribute.as_int() in self.narrow:
                     node.attributes[name] = ir.AttrInt64(name, _WIDE)
             elif attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in self.narrow:

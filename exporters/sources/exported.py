@@ -51,10 +51,9 @@ def open_onnx(source: Source, device: str, threads: int | None) -> Runner:
     from toolkit.runtime.onnx_runner import OnnxRunner
 
     assert source.path is not None
-    notes = known.require(Path(source.path))
-    without = known.fatal_optimizers(Path(source.path))
-    runner = OnnxRunner(Path(source.path), device=device, threads=threads, without=without)
-    runner.notes += notes
+    found = known.require(Path(source.path))
+    runner = OnnxRunner(Path(source.path), device=device, threads=threads, without=found.without)
+    runner.notes += found.notes
     return runner
 
 
