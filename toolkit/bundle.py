@@ -26,7 +26,7 @@ from toolkit.manifest import Manifest
 from toolkit.pipeline import Pipeline
 from toolkit.runtime import devices as device_names
 from toolkit.signature import Signature, identifiers
-from toolkit.verification import golden, plan, reduced, report, verifier
+from toolkit.verification import golden, plan, reduced, report, stages, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Batch
 from toolkit.verification.reference import asked, same
@@ -181,7 +181,7 @@ class Request:
 
 def carry_out(pool: WorkerPool, request: Request) -> Bundle:
     """Export in the workers of `pool`, which stay warm for the next request. Raises as `export` does."""
-    started = time.monotonic(), pool.seconds["cpu"]
+    started = _Moment(pool)
     to_onnx.check_options(request.options)
     kinds.check(request.options.precision, request.names)
     preprocessed.require_full(request.source, request.options.precision)
@@ -208,7 +208,7 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         subject = verifier.subject_of(pool, side, request.source, request.data, request.settings)
         written = [folder / formats.by_name(name).file for name in request.names]
         found = verifier.compare_files(pool, subject, written, request.settings)
-        found = _relative(found, folder, time.monotonic() - started[0], pool.seconds["cpu"] - started[1])
+        found = started.timed(_relative(found, folder))
         _require_passed(found)
         listed = _complete(folder, request, side, subject, found, routes)
         side.close()
@@ -277,10 +277,26 @@ def _require_space(side: Side, output: Path, names: Sequence[str]) -> None:
     files.require_space(output, max(_SMALLEST, (len(names) + 1) * size))
 
 
-def _relative(found: Report, folder: Path, wall: float, cpu: float) -> Report:
+def _relative(found: Report, folder: Path) -> Report:
     """The report with paths as they will be in the bundle."""
     rows = tuple(replace(row, path=Path(row.path).relative_to(folder).as_posix()) for row in found.rows)
-    return replace(found, rows=rows, seconds={"wall": wall, "worker_cpu": cpu})
+    return replace(found, rows=rows)
+
+
+class _Moment:
+    """When an export began, by the clocks of its command and of its workers, which may have worked for others."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._wall, self._own, self._workers = time.monotonic(), time.process_time(), pool.seconds["cpu"]
+        self._spent = pool.spent
+
+    def timed(self, found: Report) -> Report:
+        """The report with what was spent since."""
+        wall = time.monotonic() - self._wall
+        seconds = {"wall": wall, "worker_cpu": self._pool.seconds["cpu"] - self._workers}
+        spent = stages.since(self._spent, self._pool.spent)
+        return replace(found, seconds=seconds, stages=stages.of(spent, wall, time.process_time() - self._own))
 
 
 def _require_passed(found: Report) -> None:

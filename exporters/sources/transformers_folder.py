@@ -110,7 +110,15 @@ def _load(torch: Any, source: Source) -> tuple[Any, Any]:
     for part in model.modules():
         if hasattr(getattr(part, "config", None), "use_cache"):
             part.config.use_cache = False  # a cache is state, and no tensor
+    _spell_out_experts(model)
     return model, None if source.inputs else _signature(torch, model)
+
+
+def _spell_out_experts(model: Any) -> None:
+    """Mixtures of experts as products of gathered weights: the usual form calls an operator of transformers' own."""
+    can = getattr(model, "_can_set_experts_implementation", None)
+    if can is not None and can():
+        model.set_experts_implementation("batched_mm")
 
 
 def _is_model(torch: Any, kind: Any) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.worker.client import HANDED, IMPORTED, IN_MODELS
+from toolkit.worker.client import HANDED, IMPORTED, IN_MODELS, Spent
 
 OWN = "measure and judge"
 OTHER = "search and locate"
+WRITTEN = "write the files"
 
 # Task -> the stage that it belongs to; what no stage is named for searches, or locates a difference.
 _STAGES = {
@@ -26,6 +27,10 @@ _STAGES = {
     "fingerprints": "compare weights",
     "stored_weights": "compare weights",
     "weights": "compare weights",
+    "strategies": WRITTEN,
+    "write": WRITTEN,
+    "write_from_onnx": WRITTEN,
+    "reduce": WRITTEN,
 }
 ORDER = (*dict.fromkeys(_STAGES.values()), OWN, OTHER)
 
@@ -37,6 +42,15 @@ class StageTime:
     name: str
     wall: float
     cpu: float
+
+
+def since(before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]]) -> dict[str, Spent]:
+    """What was spent by task between two moments of a pool, which may stay warm for many models."""
+    none = {"wall": 0.0, "cpu": 0.0}
+    return {
+        task: {kind: max(0.0, spent - before.get(task, none)[kind]) for kind, spent in seconds.items()}
+        for task, seconds in after.items()
+    }
 
 
 def of(spent: Mapping[str, Mapping[str, float]], wall: float, cpu: float) -> tuple[StageTime, ...]:
