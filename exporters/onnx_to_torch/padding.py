@@ -10,7 +10,8 @@ from exporters.onnx_to_torch.table import TORCH
 
 def _mirrored(index: Tensor, size: int) -> Tensor:
     """Positions beyond the ends reflected at them, as often as it takes; the edge itself is not repeated."""
-    period = 2 * (size - 1) if size > 1 else 1
+    # Periods are tensors: PyTorch's ONNX exporter divides by no size, and a condition on one would bound it.
+    period = torch.clamp(torch.full([], 2 * (size - 1), dtype=torch.int64, device=index.device), min=1)
     folded = index % period
     return torch.where(folded >= size, period - folded, folded)
 
@@ -21,7 +22,7 @@ def padded_by_index(data: Tensor, axis: int, before: int, after: int, mode: str)
     if mode == "reflect":
         index = _mirrored(index, size)
     elif mode == "wrap":
-        index = index % size
+        index = index % torch.full([], size, dtype=torch.int64, device=index.device)
     else:
         index = torch.clamp(index, 0, size - 1)
     return data.index_select(axis, index)

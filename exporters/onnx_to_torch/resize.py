@@ -119,7 +119,9 @@ def nearest_along(
         places = _coordinates(size, length, wanted, factor, transformation, 0.0, 1.0, x.device)
     else:
         assert scale is not None
-        wanted, count = size * scale, math.floor(size * scale)
+        # In whole numbers where that does: PyTorch's exporter then sees how the new size depends on the old one.
+        count = size * int(scale) if float(int(scale)) == scale else math.floor(size * scale)
+        wanted = size * scale
         places = _coordinates(size, count, wanted, scale, transformation, 0.0, 1.0, x.device)
     return x.index_select(axis, torch.clamp(_nearest(places, nearest_mode), 0, size - 1).to(torch.int64))
 

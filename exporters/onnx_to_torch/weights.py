@@ -87,7 +87,17 @@ def _is_name_of_result(path: str, *, numbered: bool) -> bool:
     name = re.sub(r"_\d+$", "", path)
     if numbered and name == path:
         return False
-    return name == "val" or hasattr(torch.ops.aten, name) or hasattr(operator, name)
+    return name == "val" or hasattr(torch.ops.aten, name) or hasattr(operator, name) or _is_overload(name)
+
+
+def _is_overload(name: str) -> bool:
+    """Whether it is an operator's name with that of one of its forms, such as "scalar_tensor_default"."""
+    splits = [(name[: found.start()], name[found.end() :]) for found in re.finditer("_", name)]
+    return any(
+        form in {each.lower() for each in getattr(torch.ops.aten, stem).overloads()}
+        for stem, form in splits
+        if stem and form and hasattr(torch.ops.aten, stem)
+    )
 
 
 def is_trained(value: ir.Value) -> bool:

@@ -225,3 +225,41 @@ def test_a_weight_that_is_moved_for_good_keeps_its_name() -> None:
     to_onnx._name_moved(RemoveUnusedNodesPass()(to_onnx._moved(model)).model, names)
     assert list(graph.initializers) == ["layer.weight"]
     assert list(graph.initializers["layer.weight"].shape or ()) == [3, 2]
+
+
+def test_resizing_and_mirroring_bind_no_size() -> None:
+    """A whole scale keeps sizes whole, and a reflection asks nothing of them: PyTorch's exporter would bound them."""
+    body = """
+        halved = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w)
+        pads = Constant <value_ints = [0, 0, 0, 1, 0, 0, 3, 2]> ()
+        mirrored = Pad <mode = "reflect"> (halved, pads)
+        scales = Constant <value_floats = [1.0, 1.0, 2.0, 2.0]> ()
+        y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">
+            (mirrored, , scales)"""
+    model = parser.parse_model(f"{HEAD} g (float[N, 3, H, W] x) => (float[N, 4, A, B] y) {{ {body} }}")
+    weight = np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    module = onnx_to_torch.build(model).eval()
+    free = {axis: torch.export.Dim(name, min=8, max=64) for axis, name in ((2, "height"), (3, "width"))}
+    with quiet():
+        program = torch.onnx.export(
+            module, (torch.rand(2, 3, 21, 17),), None, dynamo=True, verbose=False, dynamic_shapes=(free,)
+        )
+    assert program is not None
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    for sizes in ((21, 17), (8, 12), (22, 23)):
+        x = torch.rand(2, 3, *sizes)
+        found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+        np.testing.assert_allclose(found, module(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+        source = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x.numpy()})[0]
+        np.testing.assert_allclose(found, source, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("scalar_tensor_default", False), ("add_tensor_1", False), ("head", True)])
+def test_no_constant_is_named_as_a_form_of_an_operator(given: str, kept: bool) -> None:
+    """PyTorch's exporter calls what it folds `scalar_tensor_default`, and later results too."""
+    model = parser.parse_model(
+        f"{HEAD} g (float[N] x) => (float[N] y) <float {given} = {{2.0}}> {{ y = Mul (x, {given}) }}"
+    )
+    names = [name for name, _ in onnx_to_torch.build(model).named_buffers()]
+    assert names == [given if kept else f"{given}_"]
