@@ -19,18 +19,19 @@ RUNTIME = "ONNX Runtime"
 _CONTRIBUTED = "com.microsoft"  # operators of its own, of which ONNX has no schemas
 _ADVICE = "Write the model with operators of ONNX's own, or as functions inside the file."
 
-_OLDEST, _NEWER = 7, 18
+_OLDEST = 7  # ONNX Runtime runs no opset before it
 _REORDERED = "the file's nodes were not in the order in which they can be computed; they were sorted"
 
 
 @dataclass(frozen=True)
 class Known:
     """What is known of a file that can be run: what a user should know of how it was read, and the optimizations of
-    ONNX Runtime that may end the process on it.
+    ONNX Runtime that may end the process on it. `too_old` is the opset of a file from before those that it runs.
     """
 
     notes: tuple[str, ...]
     without: tuple[str, ...]
+    too_old: int | None = None
 
 
 def require(path: Path) -> Known:
@@ -44,17 +45,12 @@ def require(path: Path) -> Known:
             where=path.name,
             hint="Write the model at an older opset, for instance with onnx.version_converter.",
         )
-    if model.opset_imports.get("", _OLDEST) < _OLDEST:
-        raise UnsupportedOperator(
-            f"opset {opset} is below {_OLDEST}, the oldest that {RUNTIME} runs",
-            where=path.name,
-            hint=f"Bring the file up first: onnx.version_converter.convert_version(onnx.load(path), {_NEWER}).",
-        )
     unknown = [node for node in model.graph.all_nodes() if not _is_known(node, model)]
     if unknown:
         raise unsupported(unknown, model, path.name, RUNTIME, _ADVICE)
     notes = (_REORDERED,) if model.meta.get(read.REORDERED) else ()
-    return Known(notes, half_guard.GUILTY if half_guard.is_needed(model) else ())
+    too_old = opset if model.opset_imports.get("", _OLDEST) < _OLDEST else None
+    return Known(notes, half_guard.GUILTY if half_guard.is_needed(model) else (), too_old)
 
 
 def _is_known(node: ir.Node, model: ir.Model) -> bool:

@@ -48,11 +48,17 @@ def open_file(source: Source, device: str, threads: int | None) -> Runner:
 
 def open_onnx(source: Source, device: str, threads: int | None) -> Runner:
     from exporters.graph import known
+    from exporters.sources.old_onnx import OldOnnxRunner
     from toolkit.runtime.onnx_runner import OnnxRunner
 
     assert source.path is not None
-    found = known.require(Path(source.path))
-    runner = OnnxRunner(Path(source.path), device=device, threads=threads, without=found.without)
+    path = Path(source.path)
+    found = known.require(path)
+    runner = (
+        OnnxRunner(path, device=device, threads=threads, without=found.without)
+        if found.too_old is None
+        else OldOnnxRunner(path, found.too_old, device=device, threads=threads)
+    )
     runner.notes += found.notes
     return runner
 
