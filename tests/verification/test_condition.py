@@ -177,7 +177,7 @@ def test_the_float64_lens_goes_by_an_inputs_own_noise(row, passed):
     class File(FakeSide):
         ran_on = "cpu"
 
-        def prepare_float64(self, like):
+        def prepare_float64(self, like, *, few_bits):
             pass
 
         def run_float64(self, batches):
@@ -188,3 +188,27 @@ def test_the_float64_lens_goes_by_an_inputs_own_noise(row, passed):
 
     found, _ = lenses.look(File(), FakeSide(), SAME, replace(answers, source=source), 1e-7)
     assert (found.name, found.passed) == ("float64", passed)
+
+
+class RootSide(FakeSide):
+    """The root: of a denormal number below 0 NaN, of 0 it is 0."""
+
+    def run_float64(self, batches):
+        with np.errstate(invalid="ignore"):
+            return [{"y": np.sqrt(batch.inputs["x"].astype(np.float64))} for batch in batches]
+
+
+@pytest.mark.parametrize(("value", "kept"), [(0.0, False), (1.0, True)])
+def test_a_denormal_number_may_be_taken_for_zero_where_that_decides_on_nan(value, kept):
+    side = RootSide()
+    batches = tuple(Batch("denormal", {"x": np.full((2, 2), x, np.float32)}, 2) for x in (-1e-40, 4.0))
+    answers = Answers(batches, side.run(batches), side.run_float64(batches), "in float64")
+    outputs = [{"y": np.full((2, 2), value, np.float32)}, {"y": np.full((2, 2), 2.0, np.float32)}]
+    found = condition.flushed(side, answers, outputs)
+    assert np.isnan(answers.source[0]["y"]).all()
+    assert found.batches[1] is batches[1]
+    # whatever finite number the file has there, it is compared with the source's own of 0
+    np.testing.assert_array_equal(found.source[0]["y"], 0.0)
+    sides = (compare.rows_of(SPEC, [each["y"]]) for each in (found.truth[0], found.source[0], outputs[0]))
+    wrong = compare.relative_differences(*sides)
+    assert bool(wrong.any()) is kept

@@ -10,7 +10,7 @@ well: some runtimes take them for that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +81,33 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
             found = _moves(spec, answers, index, flushed[spec.name])
             conditions[index][spec.name] = np.maximum(conditions[index][spec.name], found)
     return replace(answers, conditions={**answers.conditions, **conditions})
+
+
+def flushed(side: Side, answers: Answers, outputs: Outputs) -> Answers:
+    """The answers, asked anew for batches of denormal numbers on which a file has other NaN or Inf than the source, and
+    the very ones that the source has with 0 in their place: the root of -1e-40 is NaN or 0.
+    """
+    if side.float64 is None:
+        return answers
+    wanted = [
+        index
+        for index, (batch, ours, theirs) in enumerate(zip(answers.batches, answers.source, outputs, strict=True))
+        if batch.is_denormal and not _is_alike(ours, theirs)
+    ]
+    batches, source, truth = list(answers.batches), list(answers.source), list(answers.truth)
+    for index in wanted:
+        batch = answers.batches[index].flushed()
+        (ours,) = side.run([batch])
+        if not _is_alike(ours, outputs[index]):
+            return answers
+        batches[index], source[index], (truth[index],) = batch, ours, side.run_float64([batch])
+    return replace(answers, batches=tuple(batches), source=source, truth=truth) if wanted else answers
+
+
+def _is_alike(source: Mapping[str, Array], export: Mapping[str, Array]) -> bool:
+    return all(
+        name in export and compare.check_structure(name, array, export[name]) is None for name, array in source.items()
+    )
 
 
 def _moves(spec: TensorSpec, answers: Answers, index: int, moved: Array) -> Array:

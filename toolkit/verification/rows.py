@@ -179,6 +179,9 @@ def _first_lens(
 ) -> tuple[Answers, list[Mismatch], Compared, judge.Judgement]:
     """Measure and judge; where a few inputs alone are beyond their limit, once more with their condition known."""
     mismatches, compared = first_lens.compare_all(subject.signature, answers, outputs)
+    if mismatches and subject.side is not None and len(outputs) == len(answers.batches):
+        answers = condition.flushed(subject.side, answers, outputs)
+        mismatches, compared = first_lens.compare_all(subject.signature, answers, outputs)
     judgement = judge.judge_outputs(mismatches, compared, settings.thresholds)
     if judgement.verdict is Verdict.FAIL and not mismatches:
         known, answers = answers, subject.weighed(answers, compared, settings.thresholds.limit)
