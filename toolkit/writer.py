@@ -17,6 +17,7 @@ from exporters.precision import calibration
 from exporters.precision.kinds import FULL, HOW
 from toolkit import formats
 from toolkit.errors import BadInput, ExportFailed, NotWritable, UnsupportedOperator
+from toolkit.signature import BATCH
 from toolkit.verification import quick
 from toolkit.verification.sides import Side
 from toolkit.worker.pool import WorkerPool
@@ -193,10 +194,14 @@ class Writer:
 
     def _failed(self, name: str, tried: Mapping[str, str]) -> ExportFailed:
         lines = [f"{strategy}: {why}" for strategy, why in tried.items()]
+        hint = "Nothing was written."
+        free = [str(spec) for spec in self._side.signature.inputs if set(spec.dynamic_dims.values()) - {BATCH}]
+        if free and any(quick.OTHER_SIZES in why for why in tried.values()):
+            hint += f" A model that counts its steps in Python has one size: give it ({free[0]} with a number)."
         return ExportFailed(
             f"no way leads to {name}" + (f" ({'; '.join(lines)})" if lines else ""),
             where=self._side.runtime,
-            hint="Nothing was written.",
+            hint=hint,
         )
 
 

@@ -20,6 +20,7 @@ from toolkit.worker.wire import is_float
 
 Array = np.ndarray[Any, Any]
 
+OTHER_SIZES = "it does not run at other sizes"
 _ALIKE = 5e-2  # relative; above all rounding, also that of a model in bfloat16, and below another model
 
 
@@ -50,7 +51,7 @@ def check(pool: WorkerPool, source: Side, path: Path) -> str | None:
                 if why:
                     return f"output '{name}' at batch {batch.size}: {why}"
     except ToolkitError as error:
-        return f"it does not run at other sizes: {error.found}"
+        return f"{OTHER_SIZES}: {error.found}"
     finally:
         with contextlib.suppress(ToolkitError):
             side.close()
