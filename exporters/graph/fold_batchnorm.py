@@ -63,7 +63,7 @@ def _fold(weights: ir.Graph, node: ir.Node, after: ir.Node) -> bool:
         return False
     bare = np.zeros(channels) if bias is None else bias.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        new_weight = _scaled(node, weight.astype(np.float64), affine.factor).astype(weight.dtype)
+        new_weight = _scaled(node, weight, affine.factor)
         new_bias = (bare * affine.factor + affine.shift).astype(weight.dtype)
     if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
         return False
@@ -88,12 +88,18 @@ def _scaled(node: ir.Node, weight: Array, factor: Array) -> Array:
     if node.op_type == "ConvTranspose":
         groups = integer(node, "group", 1)
         split = weight.reshape(groups, -1, *weight.shape[1:])
-        scaled: Array = split * factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
-        return scaled.reshape(weight.shape)
+        return scaled(split, factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
     axis = 0 if node.op_type == "Conv" or integer(node, "transB", 0) else 1
     shape = [1] * weight.ndim
     shape[axis] = -1
-    return weight * factor.reshape(shape)
+    return scaled(weight, factor.reshape(shape))
+
+
+def scaled(weight: Array, factor: Array) -> Array:
+    """The product in float64, rounded to the weight's dtype piece by piece: a whole one would take twice its memory."""
+    product = np.empty_like(weight, order="C")
+    np.multiply(weight, factor, out=product, casting="same_kind")
+    return product
 
 
 def _affine(node: ir.Node, after: ir.Node, channels: int) -> Affine | None:

@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from exporters.graph.fold_batchnorm import store
+from exporters.graph.fold_batchnorm import scaled, store
 from exporters.graph.values import CONSTANT, Array, constant, integer, ints, permutation, producer, rank, scalar
 
 _PRECISE = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE})
@@ -58,9 +58,9 @@ def _fold(weights: ir.Graph, node: ir.Node) -> None:
     if chain is None or weight is None:
         return
     with np.errstate(all="ignore"):  # what is not finite is not folded
-        split = weight.astype(np.float64).reshape(groups, -1, *weight.shape[1:])
-        scaled = split * chain.factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
-        new_weight = scaled.reshape(weight.shape).astype(weight.dtype)
+        split = weight.reshape(groups, -1, *weight.shape[1:])
+        factor = chain.factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
+        new_weight = scaled(split, factor).reshape(weight.shape)
         shift = (chain.shift / chain.factor).astype(weight.dtype)
     if np.isfinite(new_weight).all() and np.isfinite(shift).all() and (chain.factor != 0).all():
         node.replace_input_with(1, store(weights, node, 1, new_weight, node))

@@ -65,11 +65,11 @@ def dtype_of(number: int, where: str) -> torch.dtype:
 def tensor_of(tensor: ir.TensorProtocol, *, share: bool = False) -> torch.Tensor:
     """`tensor` with the same bits: a copy, unless a pass of ours made it and nobody else holds it.
 
-    With `share`, one that lies in a file of its own stays there: its pages are read, and never written to.
+    With `share`, it stays where it lies, in a file of its own or in the model's: it is read, and never written to.
     """
     dtype = dtype_of(tensor.dtype, f"initializer '{tensor.name}'")
     array = tensor.numpy()
-    if share and isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.FLOAT:
+    if share and tensor.dtype == ir.DataType.FLOAT and array.flags.aligned and array.flags.c_contiguous:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it is not to be written to
             return torch.from_numpy(array)

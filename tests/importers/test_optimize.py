@@ -238,6 +238,24 @@ def test_a_proto_whose_normalisation_shares_tensors_stays_untouched():
     assert given.SerializeToString() == before
 
 
+@pytest.mark.parametrize("optimize", [False, True])
+def test_sharing_takes_weights_where_they_lie_and_leaves_them_so(optimize):
+    nodes, initializers, shape, _ = CHAINS["conv with groups and a bias"]
+    tail = {"d.weight": weights(8, 8, 3, 3)}  # nothing is folded into this one
+    given = model([*nodes, ("Conv", ["y", *tail], ["z"])], initializers | tail, shape, outputs=("z",))
+    before, x = given.SerializeToString(), torch.from_numpy(weights(2, *shape[1:]))
+    shared, own = (onnx_to_torch.build(given, optimize=optimize, share=share) for share in (True, False))
+    for one, other in zip(shared.parameters(), own.parameters(), strict=True):
+        assert torch.equal(one, other)
+    loaded = saved_and_loaded(shared)
+    assert torch.equal(loaded(x), own(x))
+    with torch.no_grad():
+        for tensor in loaded.parameters():
+            tensor.zero_()  # what is loaded is nobody else's
+    assert torch.equal(shared(x), own(x))
+    assert given.SerializeToString() == before
+
+
 def test_a_long_chain_is_rebuilt_without_recursion():
     count = 1500
     nodes = [("Relu" if i % 2 else "Neg", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(count)]
