@@ -165,6 +165,9 @@ def built(name: str) -> Any:
             else value + random.normal(0, 0.05 if value.ndim == 1 else 0.01, value.shape)
         )
         variable.assign(moved.astype(value.dtype))
+    for layer in model._flatten_layers():  # noqa: SLF001 - nested ones too
+        if isinstance(layer, L.Normalization):
+            layer.finalize_state()  # it computes with a copy of its statistics; a reloaded file would have the new ones
     return model
 
 

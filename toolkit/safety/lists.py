@@ -31,7 +31,9 @@ _PRIM = frozenset({
     "is_vulkan", "is_xla", "is_xpu", "itemsize", "layout", "max", "min", "nbytes", "requires_grad", "rangelist",
     "tolist", "type", "unchecked_cast", "unchecked_unwrap_optional", "grad", "id", "name", "index",
 })  # fmt: skip
-_TORCHVISION = ("nms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d", "interpolate")
+_TORCHVISION = (
+    "box_iou_rotated", "deform_conv2d", "interpolate", "nms", "ps_roi_align", "ps_roi_pool", "roi_align", "roi_pool",
+)  # fmt: skip
 
 # --- TensorFlow: operators without state and without texts, and these ---
 _TENSORFLOW_NEVER = re.compile(
