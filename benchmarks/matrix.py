@@ -196,13 +196,15 @@ def make(folder: Path) -> None:
                 raise SystemExit(done.stderr[-2000:])
 
 
-def cells(pool: WorkerPool, row: Row, files: Path) -> dict[str, Any]:
-    """All formats at once; where that fails, each by itself, but for those that have passed together."""
-    together = export(pool, row, files, formats.ALL)
-    return {
-        name: cell if cell["verdict"] == "PASS" else export(pool, row, files, (name,))[name]
-        for name, cell in together.items()
-    }
+def cells(pool: WorkerPool, row: Row, files: Path, names: tuple[str, ...] = formats.ALL) -> dict[str, Any]:
+    """All formats at once; where that fails, those that have not passed in two halves, and so on to each by itself."""
+    found = export(pool, row, files, names)
+    left = tuple(name for name in names if found[name]["verdict"] != "PASS")
+    if left and len(names) > 1:
+        middle = (len(left) + 1) // 2
+        for half in filter(None, (left[:middle], left[middle:])):
+            found |= cells(pool, row, files, half)
+    return found
 
 
 def export(pool: WorkerPool, row: Row, files: Path, names: tuple[str, ...]) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras.operand import Operand, Scope, places, size_of, tensor
+from exporters.onnx_to_keras import tensorflow_calls
+from exporters.onnx_to_keras.operand import Constant, Operand, Scope, places, size_of, tensor
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
 
 LONGEST = 300  # boxes per class, chosen one after the other
+_COUNTABLE = 2**31 - 1
 
 
 @KERAS.op("NonMaxSuppression", since=10)
@@ -23,15 +29,15 @@ def non_max_suppression(
 ) -> KerasTensor:
     """ONNX NonMaxSuppression: rows of image, class and box; the best box left is chosen, its like are dropped.
 
-    As many rounds are written out as boxes may be chosen: at most `max_output_boxes_per_class`, or all there are.
+    As many rounds are written out as boxes may be chosen: at most `max_output_boxes_per_class`, or all there are. Of
+    more than are written out, a model that is not to be `plain` has TensorFlow's own operator.
     """
     assert scope is not None
     rounds = max(max_output_boxes_per_class or 0, 0)
     count = scores.shape[2]
     rounds = min(rounds, count) if count is not None else rounds
     if rounds > LONGEST:
-        many = f"up to {rounds} boxes, more than {LONGEST}," if rounds <= 2**31 else "as many boxes as there are"
-        raise UnsupportedOperator(f"NonMaxSuppression of {many} has no Keras form")
+        return _by_tensorflow(boxes, scores, rounds, iou_threshold, score_threshold, center_point_box, scope)
     low, high, area = _corners(boxes, center_point_box)
     limit = ops.reshape(tensor(iou_threshold), ()) if iou_threshold is not None else 0.0
     lowest = float("-inf")
@@ -54,6 +60,40 @@ def non_max_suppression(
     found = ops.stack(ops.nonzero(ops.concatenate(valid, -1)), -1)  # image, class, round, in this order
     box = ops.take(ops.reshape(ops.concatenate(chosen, -1), (-1,)), _flat(found, scores, rounds, scope), 0)
     return ops.concatenate([ops.cast(found[(slice(None), slice(0, 2))], "int64"), ops.expand_dims(box, -1)], -1)
+
+
+def _by_tensorflow(
+    boxes: KerasTensor,
+    scores: KerasTensor,
+    rounds: int,
+    iou_threshold: Operand | None,
+    score_threshold: Operand | None,
+    center_point_box: int,
+    scope: Scope,
+) -> KerasTensor:
+    many = f"up to {rounds} boxes, more than {LONGEST}," if rounds <= _COUNTABLE else "as many boxes as there are"
+    tensorflow_calls.require(scope, f"NonMaxSuppression of {many}")
+    images, classes = scores.shape[:2]
+    if images is None or classes is None:
+        raise UnsupportedOperator(f"NonMaxSuppression of {many} has no Keras form for an open number of images")
+    least = score_threshold if score_threshold is not None else Constant(np.float32(-np.inf), "lowest", scope)
+    limit = iou_threshold if iou_threshold is not None else Constant(np.float32(0.0), "limit", scope)
+    low, high, _ = _corners(boxes, center_point_box)
+    corners = ops.stack([ops.squeeze(side, 1) for side in (*low, *high)], -1)
+
+    def suppress(tensors: list[Any]) -> Any:
+        corners, scores, limit, least = tensors
+        most = tf.minimum(tf.constant(min(rounds, _COUNTABLE), tf.int32), tf.shape(scores)[2])
+        found = [tf.zeros((0, 3), tf.int64)]
+        for image in range(images):
+            for kind in range(classes):
+                chosen = tf.image.non_max_suppression(corners[image], scores[image, kind], most, limit, least)
+                which = tf.broadcast_to(tf.constant([[image, kind]], tf.int64), (tf.shape(chosen)[0], 2))
+                found.append(tf.concat([which, tf.cast(chosen, tf.int64)[:, None]], 1))
+        return tf.concat(found, 0)
+
+    given = [corners, scores, *(ops.reshape(tensor(value), ()) for value in (limit, least))]
+    return tensorflow_calls.TensorFlowCall(suppress, [], scope.name("suppression"))(given)
 
 
 def _flat(found: KerasTensor, scores: KerasTensor, rounds: int, scope: Scope) -> KerasTensor:

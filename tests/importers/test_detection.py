@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -68,3 +71,58 @@ def test_other_reshapes_stay() -> None:
     before = [node.op_type for node in graph.graph]
     nothing_found.guard(graph)
     assert [node.op_type for node in graph.graph] == before
+
+
+IN_KERAS = """
+import sys, numpy as np, onnx, onnxruntime
+from exporters import onnx_to_keras
+from toolkit.errors import UnsupportedOperator
+
+text = '''<ir_version: 8, opset_import: ["" : 18]>
+agraph (float[3, n, 4] boxes, float[3, 2, n] scores) => (int64[k, 3] found)
+<int64 most = {9223372036854775807}, float limit = {0.4}, float least = {0.1}> {
+    found = NonMaxSuppression(boxes, scores, most, limit, least)
+}'''
+model = onnx.parser.parse_model(text)
+random = np.random.default_rng(0)
+corners = random.uniform(0, 4, (3, 40, 2)).astype("float32")
+boxes = np.concatenate([corners, corners + random.uniform(0, 2, (3, 40, 2)).astype("float32")], -1)
+scores = random.uniform(0, 1, (3, 2, 40)).astype("float32")
+session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+expected = session.run(None, {"boxes": boxes, "scores": scores})[0]
+found = onnx_to_keras.build(model, plain=False)([boxes, scores])
+print(len(expected) > 20, np.array_equal(found, expected))
+try:
+    onnx_to_keras.build(model)
+except UnsupportedOperator as error:
+    print(error.found, error.hint, sep="; ")
+"""
+
+
+def test_in_keras_by_the_operator_of_tensorflow() -> None:
+    """A model that only a SavedModel holds chooses as ONNX Runtime does; one for Keras' files is refused."""
+    done = subprocess.run([sys.executable, "-c", IN_KERAS], capture_output=True, text=True, check=False, timeout=120)
+    lines = done.stdout.splitlines()
+    assert lines[:1] == ["True True"], done.stderr[-2000:]
+    assert "NonMaxSuppression of as many boxes as there are has no Keras form" in lines[1]
+    assert "toolkit export model.onnx --to savedmodel" in lines[1]
+
+
+CHANNELS = """
+import numpy as np, onnx
+from exporters import onnx_to_keras
+
+text = '''<ir_version: 8, opset_import: ["" : 18]>
+agraph (float[n, c, h, w] x, float[2, 3, 1, 1] kernel) => (float[n, 2, h, w] y) { y = Conv(x, kernel) }'''
+model = onnx.parser.parse_model(text)
+kernel = np.arange(6, dtype="float32").reshape(2, 3, 1, 1)
+model.graph.initializer.append(onnx.numpy_helper.from_array(kernel, "kernel"))
+del model.graph.input[1]
+x = np.arange(24, dtype="float32").reshape(2, 3, 2, 2)
+print(np.array_equal(onnx_to_keras.build(model)(x), np.einsum("oc,nchw->nohw", kernel[:, :, 0, 0], x)))
+"""
+
+
+def test_channels_that_only_the_weight_knows() -> None:
+    done = subprocess.run([sys.executable, "-c", CHANNELS], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.splitlines() == ["True"], done.stderr[-2000:]
