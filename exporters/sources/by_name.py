@@ -104,6 +104,8 @@ def _torchvision(name: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
     weights = getattr(torchvision.models.get_model_weights(name), "DEFAULT", None)
     crop = getattr(weights.transforms(), "crop_size", None) if weights is not None else None
     side = crop[0] if crop else _SIDE
+    if type(model).__module__.startswith("torchvision.models.detection."):
+        return model, ([torch.zeros(3, side, side)],)  # a list of pictures, and a list of what is found in each
     return model, torch.zeros(2, 3, side, side)
 
 
