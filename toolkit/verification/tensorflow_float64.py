@@ -63,11 +63,12 @@ def function_of(tf: Any, graph_def: Any, fed: Sequence[str], fetched: Sequence[s
 
 
 def rewritten(graph_def: Any) -> Any:
-    """A copy of a GraphDef in which every float is a DT_DOUBLE."""
+    """A copy of a GraphDef in which every float is a DT_DOUBLE, and every complex number a pair of them."""
     from tensorflow.core.framework import types_pb2
 
     floats = (types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
-    copy = tensorflow_types.retyped(graph_def, dict.fromkeys(floats, types_pb2.DT_DOUBLE))
+    wide = dict.fromkeys(floats, types_pb2.DT_DOUBLE) | {types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128}
+    copy = tensorflow_types.retyped(graph_def, wide)
     _spell_out(copy)
     return copy
 

@@ -10,43 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from exporters.graph.from_tensorflow.writer import Writer
+
 Array = np.ndarray[Any, Any]
 
 
-_DFT_SINCE = 17  # opset
 _INT32, _INT64 = 6, 7  # ONNX's numbers for them
-
-
-class Writer:
-    """Adds ONNX operators to tf2onnx's graph in the place of one TensorFlow node."""
-
-    def __init__(self, graph: Any, node: Any) -> None:
-        self.graph, self.node = graph, node
-
-    def __call__(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        return str(self.graph.make_node(kind, list(inputs), attr=attributes).output[0])
-
-    def like(self, value: str, number: float) -> str:
-        """A constant of the dtype of `value`."""
-        return self.constant(np.array(number, self.dtype(value)))
-
-    def constant(self, array: Array) -> str:
-        from tf2onnx import utils
-
-        return str(self.graph.make_const(utils.make_name(f"{self.node.name}/constant"), array).output[0])
-
-    def dtype(self, value: str) -> np.dtype[Any]:
-        import onnx
-
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.graph.get_dtype(value)))
-
-    def flag(self, name: str) -> bool:
-        attribute = self.node.get_attr(name)
-        return bool(attribute and attribute.i)
-
-    def shape(self, value: str) -> list[int] | None:
-        found: list[int] | None = self.graph.get_shape(value)
-        return found
 
 
 def _log1p(write: Writer, x: str) -> str:
@@ -65,39 +34,6 @@ def _expm1(write: Writer, x: str) -> str:
     half = write("Mul", write("Where", near, x, write.like(x, 0)), write.like(x, 0.5))
     small = write("Mul", write("Sinh", half), write("Exp", half))
     return write("Where", near, write("Add", small, small), write("Sub", write("Exp", x), write.like(x, 1)))
-
-
-def _real(write: Writer, x: str) -> str:
-    """tf2onnx holds complex numbers as two halves along a first axis."""
-    return write("Gather", x, write.constant(np.array(0, np.int64)), axis=0)
-
-
-def _imaginary(write: Writer, x: str) -> str:
-    return write("Gather", x, write.constant(np.array(1, np.int64)), axis=0)
-
-
-def _complex(write: Writer, real: str, imaginary: str) -> str:
-    first = write.constant(np.array([0], np.int64))
-    return write("Concat", *(write("Unsqueeze", half, first) for half in (real, imaginary)), axis=0)
-
-
-def _complex_abs(write: Writer, x: str) -> str:
-    """tf2onnx's own wants to know that there are two halves."""
-    squares = [write("Mul", half, half) for half in (_real(write, x), _imaginary(write, x))]
-    return write("Sqrt", write("Add", *squares))
-
-
-def _real_spectrum(write: Writer, x: str, length: str) -> str | None:
-    """ONNX's DFT has the halves along a last axis; before opset 17 there is none, and tf2onnx's is a product of
-    matrices, of which only the absolute value may be taken.
-    """
-    count, shape = _number(write, length), write.shape(x)
-    if count is None or shape is None or write.graph.opset < _DFT_SINCE:
-        return None
-    last, points = np.array([-1], np.int64), np.array(int(count), np.int64)
-    signal = write("Unsqueeze", x, write.constant(last))
-    found = write("DFT", signal, write.constant(points), axis=len(shape) - 1, onesided=1)
-    return write("Transpose", found, perm=[len(shape), *range(len(shape))])
 
 
 def _zero_where(write: Writer, decides: str, value: str) -> str:
@@ -200,7 +136,7 @@ def _ordered(write: Writer, value: str, axes: str, wanted: list[str]) -> str:
 
 def _matrix_diagonal(write: Writer, diagonal: str, first: str, rows: str, columns: str, padding: str) -> str | None:
     """The main diagonal of a square matrix; other ones are tf2onnx's."""
-    settings = [_number(write, name) for name in (first, rows, columns, padding)]
+    settings = [write.number(name) for name in (first, rows, columns, padding)]
     if settings[0] != 0 or any(size != -1 for size in settings[1:3]) or settings[3] != 0:
         return None
     column = write("Unsqueeze", diagonal, write.constant(np.array([-1], np.int64)))
@@ -209,7 +145,7 @@ def _matrix_diagonal(write: Writer, diagonal: str, first: str, rows: str, column
 
 def _set_diagonal(write: Writer, matrix: str, diagonal: str, first: str) -> str | None:
     shape = write.shape(matrix)
-    if _number(write, first) != 0 or shape is None or shape[-1] != shape[-2] or shape[-1] < 1:
+    if write.number(first) != 0 or shape is None or shape[-1] != shape[-2] or shape[-1] < 1:
         return None
     column = write("Unsqueeze", diagonal, write.constant(np.array([-1], np.int64)))
     return write("Where", _is_diagonal(write, diagonal), column, matrix)
@@ -231,14 +167,6 @@ def _broadcast_shapes(write: Writer, one: str, other: str) -> str:
     return write("Cast", shape, to=_INT32) if write.dtype(one) == np.int32 else shape
 
 
-def _number(write: Writer, name: str) -> float | None:
-    node = write.graph.get_node_by_output(name)
-    if node is None or not node.is_const():
-        return None
-    values = np.asarray(node.get_tensor_value(as_list=False)).reshape(-1)
-    return float(values[0]) if values.size == 1 else None
-
-
 def _patches(write: Writer, images: str) -> str | None:
     """A convolution with one kernel for each pixel of a patch: (batch, rows, columns, patch * channels)."""
     sizes, strides, rates = (list(write.node.get_attr(name).ints)[1:3] for name in ("ksizes", "strides", "rates"))
@@ -257,14 +185,9 @@ def _patches(write: Writer, images: str) -> str | None:
 
 FORMS: dict[str, Callable[..., str | None]] = {
     "BroadcastArgs": _broadcast_shapes,
-    "Complex": _complex,
-    "ComplexAbs": _complex_abs,
     "Einsum": _einsum,
     "EuclideanNorm": _euclidean_norm,
     "ExtractImagePatches": _patches,
-    "Imag": _imaginary,
-    "RFFT": _real_spectrum,
-    "Real": _real,
     "FloorDiv": _floor_div,
     "FloorMod": _floor_mod,
     "Expm1": _expm1,

@@ -10,24 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from exporters.graph.from_tensorflow import elementary
+from exporters.graph.from_tensorflow import elementary, spectral
+from exporters.graph.from_tensorflow.writer import Writer
 from toolkit.errors import UnsupportedOperator
 
 Array = np.ndarray[Any, Any]
 Handler = Callable[[Any, Any], None]
 
+_FLOAT, _COMPLEX64 = 1, 14  # ONNX's numbers for them
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 def handlers() -> dict[str, tuple[Callable[..., None], list[Any]]]:
     """The table as tf2onnx takes it."""
-    table = _HANDLERS | {name: _elementary(name, form) for name, form in elementary.FORMS.items()}
+    table = _HANDLERS | {name: _elementary(name, form) for name, form in (elementary.FORMS | spectral.FORMS).items()}
     return {name: (_adapted(handler), []) for name, handler in table.items()}
 
 
 def _elementary(name: str, form: Callable[..., str | None]) -> Handler:
     def handler(graph: Any, node: Any) -> None:
-        value = form(elementary.Writer(graph, node), *node.input)
+        value = form(Writer(graph, node), *node.input)
         if value is None:
             _as_tf2onnx_has_it(name, graph, node)
         else:
@@ -331,6 +333,8 @@ def _replace(graph: Any, node: Any, value: str) -> None:
     """Give the node's output's name, shape and dtype to `value`, and remove the node."""
     output = node.output[0]
     shape, dtype = graph.get_shape(output), graph.get_dtype(output)
+    if dtype == _COMPLEX64:  # two halves along a first axis
+        shape, dtype = None if shape is None else [2, *shape], _FLOAT
     graph.remove_node(node.name)
     graph.make_node("Identity", [value], outputs=[output], name=node.name, shapes=[shape], dtypes=[dtype])
 
