@@ -82,6 +82,7 @@ def test_every_format_has_a_file(sources, source):
     assert [(row.format, row.verdict.value) for row in made.report.rows] == [(name, "PASS") for name in ALL]
     session = onnxruntime.InferenceSession(made.file("onnx"))  # what NumPy cannot hold nobody could take from it
     assert {value.type for value in session.get_outputs()} <= {"tensor(float)", "tensor(float16)"}
+    assert verifier.verify(made.path, latency=False).passed  # by the golden data alone
 
 
 def test_weights_of_bfloat16_are_stored_so(sources):

@@ -60,6 +60,7 @@ def save(path: Path, golden: Golden) -> None:
 
 def load(path: Path) -> Golden:
     """Read what `save` wrote. Raises BadInput where it is missing or damaged."""
+    import ml_dtypes  # noqa: F401 - with it NumPy knows a bfloat16 by name, which safetensors asks for
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -48,9 +48,7 @@ class Answers:
     repeats: bool = True
     conditions: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
     precision: str = FULL  # in which `source` was computed; the truth is float64 always
-    in_steps: bool = (
-        False  # whether the source is quantised: `conditions` are what its steps make of float32's rounding
-    )
+    in_steps: bool = False  # whether the source rounds to steps or to few bits: `conditions` are what that costs
 
     def condition(self, spec: TensorSpec) -> Array:
         """By input, how far its rounding moves this output relative to the output's size; 0 where it was not asked."""

@@ -1,9 +1,10 @@
-"""Quantised graphs as sources: what lies near the middle of two steps goes either way, and float32 decides which.
+"""Graphs that round to steps, as sources: near the middle of two it goes either way, and float32 decides which.
 
 ONNX Runtime runs such a graph in integers and hardly ever errs; any other runtime computes with the numbers that the
 integers stand for, and a sum that its rounding moves across a middle comes out a whole step away. So the noise of such
 a source is at least that of its graph, rebuilt in PyTorch, in float32. In float64 a right file takes the same steps:
-the second lens loses nothing.
+the second lens loses nothing. A graph in float16 or bfloat16 is like it: runtimes leave out some of its rounding, so
+that its noise is at least what rounding every result costs.
 """
 
 from __future__ import annotations
