@@ -15,6 +15,7 @@ from exporters.graph import half_guard
 from exporters.precision import widen
 from tests.conftest import COUNT
 from toolkit import bundle
+from toolkit.cli import invoke
 from toolkit.verification import verifier
 
 QUICK = {"count": COUNT, "latency": False}
@@ -85,8 +86,10 @@ def test_every_format_has_a_file(sources, source):
     assert verifier.verify(made.path, latency=False).passed  # by the golden data alone
 
 
-def test_weights_of_bfloat16_are_stored_so(sources):
-    made = bundle.export("few_torch:bfloat16", ["onnx"], sources / "out", **QUICK)
+def test_weights_of_bfloat16_are_stored_so_and_the_file_is_timed(sources, capsys):
+    made = bundle.export("few_torch:bfloat16", ["onnx", "torchscript"], sources / "out", **QUICK)
+    assert invoke(["bench", str(made.path), "--threads", "1"]) == 0  # takes float32 and bfloat16
+    assert "torchscript" in capsys.readouterr().out
     stored = {item.name: item.data_type for item in onnx.load(made.file("onnx")).graph.initializer}
     assert stored["conv.weight"] == stored["out.weight"] == TensorProto.BFLOAT16
 

@@ -15,6 +15,7 @@ from toolkit.bench.latency import Timed
 from toolkit.errors import BadInput
 from toolkit.signature import Signature
 from toolkit.worker.pool import WorkerPool
+from toolkit.worker.wire import dtype_of
 
 SCHEMA = "toolkit-bench/1"
 _TASKS = "toolkit.verification.tasks"
@@ -130,8 +131,8 @@ def _inputs(signature: Signature, batch: int, path: Path) -> dict[str, Any]:
     generator = np.random.default_rng(0)
     sizes = {symbol: batch if symbol == signature.batch else _OTHER for symbol in signature.symbols}
     return {
-        spec.name: generator.standard_normal(spec.with_sizes(sizes)).astype(spec.dtype)
-        if spec.dtype.startswith("float")
+        spec.name: generator.standard_normal(spec.with_sizes(sizes)).astype(dtype_of(spec.dtype))
+        if spec.is_float
         else np.zeros(spec.with_sizes(sizes), spec.dtype)
         for spec in signature.inputs
     }
