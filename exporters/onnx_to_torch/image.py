@@ -143,7 +143,10 @@ def roi_align(
     sampling_ratio: int = 0,
     spatial_scale: float = 1.0,
 ) -> Tensor:
-    """ONNX RoiAlign: each bin is the mean, or the largest of the weighted neighbours, of its sampling points."""
+    """ONNX RoiAlign: each bin is the mean, or the largest of the weighted neighbours, of its sampling points.
+
+    A box without an area has no such points, unless it is told how many there are: its bins are 0.
+    """
     half = 0.5 if coordinate_transformation_mode == "half_pixel" else 0.0
     results: list[Tensor] = []
     for i in range(rois.shape[0]):
@@ -153,6 +156,9 @@ def roi_align(
             width, height = torch.clamp(width, min=1.0), torch.clamp(height, min=1.0)
         rows = sampling_ratio if sampling_ratio > 0 else int(torch.ceil(height / output_height).item())
         columns = sampling_ratio if sampling_ratio > 0 else int(torch.ceil(width / output_width).item())
+        if rows < 1 or columns < 1:
+            results.append(torch.zeros([X.shape[1], output_height, output_width], dtype=X.dtype, device=X.device))
+            continue
         ys = (torch.arange(output_height * rows, device=X.device).to(X.dtype) + 0.5) * (height / (output_height * rows))
         xs = torch.arange(output_width * columns, device=X.device).to(X.dtype) + 0.5
         xs = xs * (width / (output_width * columns)) + box[0]

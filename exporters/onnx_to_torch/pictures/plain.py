@@ -16,7 +16,7 @@ def decode_bmp(data: list[int]) -> Tensor:
     from_top = height >= 2147483648
     rows = 4294967296 - height if from_top else height
     stride = (3 * width + 3) // 4 * 4
-    table = torch.tensor(data[start : start + stride * rows], dtype=torch.uint8).reshape([rows, stride])
+    table = _bytes(data, start, stride * rows).reshape([rows, stride])
     image = table[:, : 3 * width].reshape([rows, width, 3]).flip([2])
     return image if from_top else image.flip([0])
 
@@ -41,7 +41,7 @@ def decode_pnm(data: list[int]) -> Tensor:
     assert numbers[2] == 255, "ImageDecoder: a PNM of other than eight bits"
     channels = 3 if data[1] == 54 else 1
     size = numbers[0] * numbers[1] * channels
-    return torch.tensor(data[at + 1 : at + 1 + size], dtype=torch.uint8).reshape([numbers[1], numbers[0], channels])
+    return _bytes(data, at + 1, size).reshape([numbers[1], numbers[0], channels])
 
 
 def decode_tiff(data: list[int]) -> Tensor:
@@ -58,6 +58,8 @@ def decode_tiff(data: list[int]) -> Tensor:
             tags[_number(data, entry, 2, small)] = [
                 _number(data, first + width * j, width, small) for j in range(count)
             ]
+    for needed in [256, 257, 258, 259, 262, 273, 279]:
+        assert needed in tags and len(tags[needed]) > 0, "ImageDecoder: a TIFF without a tag that it needs"  # noqa: PT018
     assert tags[259][0] == 1, "ImageDecoder: a TIFF that is packed"
     assert max(tags[258]) == 8, "ImageDecoder: a TIFF of other than eight bits"
     assert tags[262][0] == 1 or tags[262][0] == 2, "ImageDecoder: a TIFF that is neither grey nor RGB"
@@ -65,7 +67,14 @@ def decode_tiff(data: list[int]) -> Tensor:
     pixels: list[int] = []
     for offset, count in zip(tags[273], tags[279]):  # noqa: B905 - TorchScript
         pixels += data[offset : offset + count]
-    return torch.tensor(pixels, dtype=torch.uint8).reshape([tags[257][0], tags[256][0], samples])
+    size = tags[257][0] * tags[256][0] * samples
+    assert len(pixels) == size, "ImageDecoder: a TIFF with more or fewer pixels than its size tells"
+    return _bytes(pixels, 0, size).reshape([tags[257][0], tags[256][0], samples])
+
+
+def _bytes(data: list[int], start: int, count: int) -> Tensor:
+    assert start + count <= len(data), "ImageDecoder: a file that ends too early"
+    return torch.tensor(data[start : start + count], dtype=torch.uint8)
 
 
 def _number(data: list[int], at: int, count: int, small: bool) -> int:

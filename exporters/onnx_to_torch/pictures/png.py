@@ -36,7 +36,7 @@ def _lengths(data: list[int], place: list[int]) -> tuple[list[int], int]:
     counts, symbols = _code(first)
     lengths: list[int] = []
     while len(lengths) < literals + distances:
-        found = symbol(data, place, counts, symbols, False)
+        found = symbol(data, place, counts, symbols)
         if found < 16:
             lengths.append(found)
         elif found == 16:
@@ -109,18 +109,18 @@ def inflate(data: list[int], start: int) -> list[int]:
             lengths, literals = _lengths(data, place)
         counts, symbols = _code(lengths[:literals])
         far_counts, far_symbols = _code(lengths[literals:])
-        found = symbol(data, place, counts, symbols, False)
+        found = symbol(data, place, counts, symbols)
         while found != 256:
             if found < 256:
                 out.append(found)
             else:
                 length = bases[found - 257] + low_bits(data, place, extras[found - 257])
-                step = symbol(data, place, far_counts, far_symbols, False)
+                step = symbol(data, place, far_counts, far_symbols)
                 more = step // 2 - 1 if step > 1 else 0
                 distance = step + 1 if step < 2 else ((2 + (step & 1)) << more) + 1 + low_bits(data, place, more)
                 for _ in range(length):
                     out.append(out[len(out) - distance])
-            found = symbol(data, place, counts, symbols, False)
+            found = symbol(data, place, counts, symbols)
     return out
 
 
@@ -134,6 +134,7 @@ def _paeth(a: int, b: int, c: int) -> int:
 
 def _unfiltered(raw: list[int], row: int, height: int, apart: int) -> list[int]:
     """The rows of `row` bytes, each element less what its neighbours (`apart` bytes to the left, above) let guess."""
+    assert len(raw) >= (row + 1) * height, "ImageDecoder: a PNG with fewer rows than it should have"
     before = [0] * row
     rows: list[int] = []
     for y in range(height):

@@ -1,0 +1,1 @@
+"""JPEG 2000 (ITU-T T.800), as OpenJPEG decodes it: every byte where the file is reversible."""
