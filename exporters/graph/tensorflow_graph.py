@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from exporters.graph import tensorflow_prune, tensorflow_weights
+from exporters.graph import tensorflow_prune, tensorflow_tables, tensorflow_weights
+from exporters.graph.tensorflow_tables import Table
 from toolkit.errors import ExportFailed
 from toolkit.runtime.savedmodel_runner import arguments_of
 from toolkit.signature import Signature
@@ -24,27 +25,35 @@ _BARRIERS = ("_XlaMustCompile", "_XlaHasReferenceVars", "_noinline", "api_implem
 class FrozenGraph:
     """A GraphDef without variables; `inputs` and `outputs` are (our name, tensor name) in the signature's order.
 
-    Large weights are placeholders in it; `weights` holds their values by node name.
+    Large weights are placeholders in it; `weights` holds their values by node name. So are the handles of lookup
+    tables, which no GraphDef can hold: `tables` has them by node name.
     """
 
     graph_def: Any
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
     weights: dict[str, Array] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+
+    @property
+    def handles(self) -> dict[str, Any]:
+        """What must be given for the placeholders of tables, by tensor name."""
+        return {f"{name}:0": table.handle for name, table in self.tables.items()}
 
 
 def freeze(function: Any, signature: Signature) -> FrozenGraph:
     """Inline and freeze a concrete function that takes keyword tensors and returns a dict of tensors.
 
     Captured variables and tensors become constants; no arithmetic is folded, so their values keep their bits.
-    Raises ExportFailed where the function captures something else, such as a lookup table.
+    Raises ExportFailed where the function captures something that is neither a variable, a tensor nor a lookup table.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    captured = _captured_tensors(function)
+    captured, resources = _captured(function)
     with tensorflow_prune.while_freezing(function), tensorflow_weights.set_aside() as large:
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-    arguments = [tensor for tensor in frozen.inputs if tensor.name not in captured]
+    outside = captured.keys() | resources.keys()
+    arguments = [tensor for tensor in frozen.inputs if tensor.name not in outside]
     by_argument = dict(zip(_argument_names(function), arguments, strict=True))
     # A dict of outputs is flattened by its keys in sorted order.
     by_key = dict(zip(sorted(function.structured_outputs), frozen.outputs, strict=True))
@@ -54,9 +63,10 @@ def freeze(function: Any, signature: Signature) -> FrozenGraph:
     graph_def = frozen.graph.as_graph_def(add_shapes=True)
     _embed(graph_def, captured)
     if _has_calls(graph_def):
-        kept = [tensor.name for tensor in (*arguments, *frozen.outputs)]
+        kept = [tensor.name for tensor in (*arguments, *frozen.outputs)] + list(resources)
         graph_def = _inlined(graph_def, kept)
-    return FrozenGraph(graph_def, inputs, outputs, tensorflow_weights.taken_out(graph_def, large))
+    weights = tensorflow_weights.taken_out(graph_def, large)
+    return FrozenGraph(graph_def, inputs, outputs, weights, _tables(graph_def, resources))
 
 
 def _argument_names(function: Any) -> list[str]:
@@ -65,19 +75,27 @@ def _argument_names(function: Any) -> list[str]:
     return sorted(keywords)
 
 
-def _captured_tensors(function: Any) -> dict[str, Any]:
-    """Tensors of the caller's, not variables, that the function uses: the name inside -> the array."""
+def _captured(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the function uses of its caller's beside variables, by the name inside: arrays, and handles of resources."""
     outside = list(function.captured_inputs)
     inside = function.inputs[len(function.inputs) - len(outside) :]
     variables = {id(variable.handle) for variable in function.graph.variables}
     pairs = [(tensor, value) for tensor, value in zip(inside, outside, strict=True) if id(value) not in variables]
-    resources = [tensor.name for tensor, value in pairs if value.dtype.name == "resource"]
-    if resources:
+    handles = {tensor.name: value for tensor, value in pairs if value.dtype.name == "resource"}
+    return {tensor.name: value.numpy() for tensor, value in pairs if tensor.name not in handles}, handles
+
+
+def _tables(graph_def: Any, resources: Mapping[str, Any]) -> dict[str, Table]:
+    """The tables among the resources; one that is used in another way has no form of ours."""
+    handles = {name.removesuffix(":0"): handle for name, handle in resources.items()}
+    found = tensorflow_tables.of(graph_def, handles)
+    others = sorted(handles.keys() - found)
+    if others:
         raise ExportFailed(
-            f"the model uses a resource that is no variable, such as a lookup table ({', '.join(resources)})",
-            hint="Look strings up before the model, and give it numbers.",
+            f"the model uses a resource that is neither a variable nor a table to look up in ({', '.join(others)})",
+            hint="Keep it out of the model, and give the model what it computes.",
         )
-    return {tensor.name: value.numpy() for tensor, value in pairs}
+    return found
 
 
 def _embed(graph_def: Any, captured: dict[str, Any]) -> None:

@@ -23,10 +23,6 @@ def _pair(a: Operand, b: Operand) -> tuple[Any, Any]:
     return tensor(a), tensor(b)
 
 
-def _rank(a: Operand, b: Operand) -> int:
-    return max(len(a.shape), len(b.shape))
-
-
 def is_misread(shape: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
     """Whether `keras.ops.add(x, y)` of these shapes may go wrong on TensorFlow.
 

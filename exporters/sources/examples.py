@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit import words
 from toolkit.signature import Signature, TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +35,8 @@ def arrays(
 ) -> dict[str, Array]:
     """Arrays of the signature's inputs by name: standard normal floats, integers 0 and 1, booleans, words.
 
-    Integers are drawn from the range of those in `like` where it has any: inputs that the model is known to take.
+    Words are among those in `like`, and integers in the range of those, where it has any: inputs that the model is
+    known to take.
     """
     generator = np.random.default_rng(seed)
     return {spec.name: _array(spec, concrete, generator, (like or {}).get(spec.name)) for spec in signature.inputs}
@@ -45,7 +47,7 @@ def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.G
 
     shape = spec.with_sizes(concrete)
     if spec.dtype == "string":
-        return texts(generator, shape)
+        return words.drawn(generator, shape, () if like is None else like.ravel())
     if spec.dtype == "bool":
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     dtype = dtype_of(spec.dtype)
@@ -53,11 +55,3 @@ def _array(spec: TensorSpec, concrete: Mapping[str, int], generator: np.random.G
         low, high = (0, 255 if spec.is_pictures else 1) if like is None or not like.size else (like.min(), like.max())
         return np.asarray(generator.integers(low, int(high) + 1, shape)).astype(dtype)
     return np.asarray(generator.standard_normal(shape)).astype(dtype)
-
-
-_WORDS = ("text", "a word", "", "Ünïcode ✓", "0", "longer than all of the others")
-
-
-def texts(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Words of several lengths and alphabets, one of them empty."""
-    return np.array(_WORDS, dtype=object)[np.asarray(generator.integers(0, len(_WORDS), shape))].reshape(shape)

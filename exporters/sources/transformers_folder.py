@@ -26,7 +26,6 @@ KINDS = (
 )  # fmt: skip
 
 CONFIG = "config.json"
-_PICKLED = "pytorch_model.bin"
 _SIDE = 224
 _SAMPLES = 16_000  # a second of speech, at the rate that such models are trained on
 _WHY_EAGER = "PyTorch's fused one gives rows that are masked all over another meaning"

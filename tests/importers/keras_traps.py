@@ -162,6 +162,27 @@ def loads(path: Path) -> bool:
     return True
 
 
+def vocabularies() -> Row:
+    """What a lookup learned from data is not in an .h5: loaded, it knows no word."""
+    lookup = keras.layers.StringLookup(output_mode="one_hot")
+    lookup.adapt(["red", "blue", "green", "blue"])
+    start = keras.Input((1,), dtype="string")
+    model = keras.Model(start, lookup(start))
+    words = tf.constant([["blue"], ["other"], ["red"]])
+    expected = np.asarray(model(words))
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "theirs.h5"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.save(path)
+        try:
+            theirs = not np.array_equal(np.asarray(keras.models.load_model(path)(words)), expected)
+        except tf.errors.FailedPreconditionError:
+            theirs = True
+    same = np.array_equal(np.asarray(reloaded(model, ".h5")(words)), expected) and lookup.input_vocabulary is None
+    return {"theirs": theirs, "ours": "ok" if same else "it differs, or the user's model was changed"}
+
+
 def constants() -> Row:
     """An array that is given to an operation is written into the configuration as text, 40 times its size."""
     table = f(64, 500)
@@ -275,6 +296,7 @@ TRAPS: dict[str, Callable[[], Row]] = {
     "grouped convolutions": grouped,
     "slashes in names": slashes,
     "compiled models": compiled_file,
+    "learned vocabularies": vocabularies,
     "constants as text": constants,
     "depth": depth,
     "weights": weights,

@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from exporters.graph import tensorflow_types
-from exporters.graph.from_tensorflow import failures, operators, rewrites
+from exporters.graph.from_tensorflow import complex_numbers, failures, operators, rewrites
+from exporters.graph.protos import all_nodes
 from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import UnsupportedOperator
 
@@ -42,7 +43,7 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
     from tf2onnx import optimizer, tfonnx
 
     opset = min(opset, OPSET_CEILING)
-    frozen = _without_bfloat16(frozen)
+    frozen = complex_numbers.taken_apart(_without_bfloat16(frozen))
     kinds = {node.name: node.op for node in frozen.graph_def.node}
     kinds |= {node.name: node.op for function in frozen.graph_def.library.function for node in function.node_def}
     with tf.Graph().as_default() as graph, _weights_left_alone(tfonnx), failures.named(kinds):
@@ -52,10 +53,10 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
             input_names=[*(tensor for _, tensor in frozen.inputs), *(f"{name}:0" for name in frozen.weights)],
             output_names=[tensor for _, tensor in frozen.outputs],
             opset=opset,
-            custom_op_handlers=operators.handlers(),
+            custom_op_handlers=operators.handlers(frozen),
             custom_rewriter=rewrites.rewriters(),
         )
-    with _arithmetic_left_alone():
+    with _arithmetic_left_alone(), failures.named(kinds):
         steps = dict(optimizer._get_optimizers())  # noqa: SLF001
         del steps["einsum_optimizer"]  # it tries every order of axes, for half a minute, and writes thirty operators
         nodes = converted.get_nodes()
@@ -93,7 +94,7 @@ def require_known_operators(proto: onnx.ModelProto) -> None:
 
     opsets = {imported.domain: imported.version for imported in proto.opset_import}
     unknown: dict[str, str] = {}
-    for node in _nodes(proto.graph):
+    for node in all_nodes(proto.graph):
         if not onnx.defs.has(node.op_type, opsets.get(node.domain, 0), node.domain):
             unknown.setdefault(node.op_type, node.name)
     if unknown:
@@ -101,14 +102,6 @@ def require_known_operators(proto: onnx.ModelProto) -> None:
         raise UnsupportedOperator(
             f"ONNX has no form of these TensorFlow operators: {listed}", hint="Replace the layers that use them."
         )
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from _nodes(subgraph)
 
 
 @contextlib.contextmanager
@@ -132,8 +125,24 @@ _RECURRENT = ("rewriter_lstm_tf2", "rewrite_gru_tf2")
 _FEW = 16  # elements: sizes and scales, from which shapes are computed
 
 
+def _is_float(op: Any) -> bool:
+    return op.type not in _CONSTANTS and len(op.outputs) == 1 and op.outputs[0].dtype.is_floating
+
+
+def _ancestors(ops: list[Any]) -> list[Any]:
+    """The operations, and all that they are computed from."""
+    found: dict[Any, None] = {}
+    waiting = list(ops)
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found[op] = None
+            waiting += [value.op for value in op.inputs]
+    return list(found)
+
+
 def _is_weight(op: Any) -> bool:
-    if op.type in _CONSTANTS or len(op.outputs) != 1 or not op.outputs[0].dtype.is_floating:
+    if not _is_float(op):
         return False
     size = op.outputs[0].shape.num_elements()
     return size is None or size > _FEW
@@ -152,11 +161,22 @@ def _weights_left_alone(tfonnx: Any) -> Iterator[None]:
     original = tfonnx.compute_const_folding_using_tf
 
     def folding(graph: Any, values: Any, outputs: Any) -> tuple[dict[str, Any], Any]:
-        shown = [_as_input(op) if _is_weight(op) else op for op in graph.get_operations()]
-        found, dtypes = original(SimpleNamespace(get_operations=lambda: shown), values, outputs)
-        written = {op.outputs[0].name for op in graph.get_operations() if op.type in _CONSTANTS}
+        operations = graph.get_operations()
+        found, dtypes = folded([_as_input(op) if _is_weight(op) else op for op in operations], values, outputs)
+        written = {op.outputs[0].name for op in operations if op.type in _CONSTANTS}
         kept = {name: value for name, value in found.items() if name in written or value.dtype.kind not in "fc"}
+        # What only a float needed that is not folded was thrown away: the axes and sizes that make a linspace.
+        needed = _ancestors([op for op in operations if op.outputs and op.outputs[0].name in found.keys() - kept])
+        if needed:
+            more, its = folded([_as_input(op) if _is_float(op) else op for op in needed], values, outputs)
+            kept, dtypes = {**more, **kept}, {**its, **dtypes}
         return kept, dtypes
+
+    def folded(shown: list[Any], values: Any, outputs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        found: tuple[dict[str, Any], dict[str, Any]] = original(
+            SimpleNamespace(get_operations=lambda: shown), values, outputs
+        )
+        return found
 
     ours: dict[str, Any] = dict.fromkeys(_RECURRENT, lambda _graph, nodes: nodes)
     ours["compute_const_folding_using_tf"] = folding

@@ -6,16 +6,20 @@ Each is a function of a Writer and the names of the node's inputs, and returns t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from exporters.graph.from_tensorflow.writer import Writer
+from toolkit.errors import UnsupportedOperator
 
 Array = np.ndarray[Any, Any]
 
 
 _INT32, _INT64 = 6, 7  # ONNX's numbers for them
+_L2_WITH_AXES = 18  # the opset since which ReduceL2 takes its axes as an input
+_ADDING = 16  # the opset since which ScatterND may add
 
 
 def _log1p(write: Writer, x: str) -> str:
@@ -72,9 +76,13 @@ def _floor_div(write: Writer, a: str, b: str) -> str:
 
 
 def _floor_mod(write: Writer, a: str, b: str) -> str:
-    if write.dtype(a).kind == "f":
-        return write("Sub", a, write("Mul", write("Floor", write("Div", a, b)), b))
-    return write("Mod", a, b)
+    """ONNX's own is of integers alone; a quotient of floats is rounded, and may reach the next whole number."""
+    if write.dtype(a).kind != "f":
+        return write("Mod", a, b)
+    rest, zero = write("Mod", a, b, fmod=1), write.like(a, 0)
+    signs_differ = write("Xor", write("Less", rest, zero), write("Less", b, zero))
+    is_left = write("Not", write("Equal", rest, zero))
+    return write("Where", write("And", signs_differ, is_left), write("Add", rest, b), rest)
 
 
 def _truncate_mod(write: Writer, a: str, b: str) -> str:
@@ -83,14 +91,34 @@ def _truncate_mod(write: Writer, a: str, b: str) -> str:
 
 def _euclidean_norm(write: Writer, x: str, axes: str) -> str:
     wide = write("Reshape", write("Cast", axes, to=7), write.constant(np.array([-1], np.int64)))
-    return write("ReduceL2", x, wide, keepdims=int(write.flag("keep_dims")))
+    keepdims = int(write.flag("keep_dims"))
+    if write.graph.opset < _L2_WITH_AXES:
+        return write("Sqrt", write("ReduceSum", write("Mul", x, x), wide, keepdims=keepdims))
+    return write("ReduceL2", x, wide, keepdims=keepdims)
 
 
 def _scatter(write: Writer, indices: str, updates: str, shape: str) -> str:
-    """Updates of one place are added up."""
+    """Updates of one place are added up; before opset 16 no two may be of one."""
+    reduction = {"reduction": "add"}
+    if write.graph.opset < _ADDING:
+        known = write.array(indices)
+        if known is None or len(np.unique(known.reshape(-1, known.shape[-1]), axis=0)) * known.shape[-1] < known.size:
+            raise UnsupportedOperator(
+                f"{write.node.type} (in '{write.node.name}') adds updates of one place, which opset "
+                f"{write.graph.opset} cannot",
+                hint=f"Ask for --opset {_ADDING} or more.",
+            )
+        reduction = {}
     wide, places = (write("Cast", value, to=7) for value in (shape, indices))
     nothing = write("Expand", write.like(updates, 0), wide)
-    return write("ScatterND", nothing, places, updates, reduction="add")
+    return write("ScatterND", nothing, places, updates, **reduction)
+
+
+def _sparse_product(write: Writer, indices: str, values: str, shape: str, matrix: str) -> str:
+    """A sparse matrix is written out: ONNX multiplies dense ones alone."""
+    sparse = _scatter(write, indices, values, shape)
+    operands = ((sparse, "adjoint_a"), (matrix, "adjoint_b"))
+    return write("MatMul", *(write("Transpose", x, perm=[1, 0]) if write.flag(name) else x for x, name in operands))
 
 
 def _einsum(write: Writer, *inputs: str) -> str | None:
@@ -167,6 +195,15 @@ def _broadcast_shapes(write: Writer, one: str, other: str) -> str:
     return write("Cast", shape, to=_INT32) if write.dtype(one) == np.int32 else shape
 
 
+def _bound(write: Writer, ordered: str, values: str, *, right: bool) -> str:
+    """Of rows in order and as many rows of values: how many elements come before each value."""
+    first, last = (write.constant(np.array([axis], np.int64)) for axis in (-2, -1))
+    row, column = write("Unsqueeze", ordered, first), write("Unsqueeze", values, last)
+    behind = write("Less" if right else "LessOrEqual", column, row)
+    counted = write("Cast", write("Not", behind), to=write.graph.get_dtype(write.node.output[0]))
+    return write("ReduceSum", counted, last, keepdims=0)
+
+
 def _patches(write: Writer, images: str) -> str | None:
     """A convolution with one kernel for each pixel of a patch: (batch, rows, columns, patch * channels)."""
     sizes, strides, rates = (list(write.node.get_attr(name).ints)[1:3] for name in ("ksizes", "strides", "rates"))
@@ -175,16 +212,67 @@ def _patches(write: Writer, images: str) -> str | None:
         return None
     count = sizes[0] * sizes[1] * shape[-1]
     one_hot = np.eye(count, dtype=write.dtype(images)).reshape(count, *sizes, shape[-1]).transpose(0, 3, 1, 2)
-    padding = "SAME_UPPER" if write.node.get_attr("padding").s == b"SAME" else "VALID"
     first = write("Transpose", images, perm=[0, 3, 1, 2])
+    padding = "SAME_UPPER" if write.node.get_attr("padding").s == b"SAME" else "VALID"
+    if padding != "VALID" and max(rates) > 1:
+        reach = [(size - 1) * rate for size, rate in zip(sizes, rates, strict=True)]
+        first, padding = _padded_same(write, first, strides, reach), "VALID"
     found = write(
         "Conv", first, write.constant(one_hot), strides=strides, dilations=rates, auto_pad=padding, kernel_shape=sizes
     )
     return write("Transpose", found, perm=[0, 2, 3, 1])
 
 
+def _padded_same(write: Writer, images: str, strides: list[int], reach: list[int]) -> str:
+    """Zeros around the last two axes, as TensorFlow's SAME has them: ONNX Runtime has no such padding where kernels
+    are dilated. `reach` is how far a kernel goes beyond its first pixel.
+    """
+
+    def numbers(*values: int) -> str:
+        return write.constant(np.array(values, np.int64))
+
+    sizes = write("Slice", write("Shape", images), numbers(2), numbers(4))
+    behind = write("Sub", sizes, numbers(1))  # of pixels, counted from the first one
+    last = write("Mul", write("Div", behind, numbers(*strides)), numbers(*strides))
+    total = write("Max", write("Sub", write("Add", last, numbers(*reach)), behind), numbers(0))
+    before = write("Div", total, numbers(2))
+    none = numbers(0, 0)
+    return write("Pad", images, write("Concat", none, before, none, write("Sub", total, before), axis=0))
+
+
+def _dense_bincount(write: Writer, x: str, size: str, weights: str) -> str:
+    """How often each number below `size` occurs along the last axis, or the sum of the weights of its places.
+
+    tf2onnx knows vectors alone, and no limit to the numbers.
+    """
+    kind = write.graph.get_dtype(write.node.output[0])
+    first, step = (write.constant(np.array(value, np.int64)) for value in (0, 1))
+    last = write.constant(np.array([-1], np.int64))
+    numbers = write("Range", first, write("Cast", size, to=_INT64), step)
+    is_number = write("Equal", write("Unsqueeze", write("Cast", x, to=_INT64), last), numbers)
+    each = write("Cast", is_number, to=kind)
+    if write.shape(weights) != [0]:
+        each = write("Where", is_number, write("Unsqueeze", weights, last), write.like(weights, 0))
+    found = write("ReduceSum", each, write.constant(np.array([-2], np.int64)), keepdims=0)
+    if write.flag("binary_output"):
+        return write("Cast", write("Greater", found, write.like(found, 0)), to=kind)
+    return found
+
+
+def _regrouped(write: Writer, x: str, *, kind: str) -> str:
+    """Pixels into channels and back, for images of any size: tf2onnx reshapes by sizes that it must know."""
+    size = int(write.node.get_attr("block_size").i)
+    data_format = write.node.get_attr("data_format")
+    if data_format is not None and data_format.s == b"NCHW":
+        return write(kind, x, blocksize=size)
+    first = write("Transpose", x, perm=[0, 3, 1, 2])
+    return write("Transpose", write(kind, first, blocksize=size), perm=[0, 2, 3, 1])
+
+
 FORMS: dict[str, Callable[..., str | None]] = {
     "BroadcastArgs": _broadcast_shapes,
+    "DenseBincount": _dense_bincount,
+    "DepthToSpace": partial(_regrouped, kind="DepthToSpace"),
     "Einsum": _einsum,
     "EuclideanNorm": _euclidean_norm,
     "ExtractImagePatches": _patches,
@@ -192,11 +280,15 @@ FORMS: dict[str, Callable[..., str | None]] = {
     "FloorMod": _floor_mod,
     "Expm1": _expm1,
     "Log1p": _log1p,
+    "LowerBound": partial(_bound, right=False),
     "MatrixDiagV3": _matrix_diagonal,
     "MatrixSetDiagV3": _set_diagonal,
     "MulNoNan": _mul_no_nan,
     "ScatterNd": _scatter,
+    "SpaceToDepth": partial(_regrouped, kind="SpaceToDepth"),
+    "SparseTensorDenseMatMul": _sparse_product,
     "TruncateMod": _truncate_mod,
+    "UpperBound": partial(_bound, right=True),
     "Xdivy": _xdivy,
     "Xlog1py": _xlog1py,
     "Xlogy": _xlogy,

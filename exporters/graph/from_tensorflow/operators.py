@@ -10,20 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from exporters.graph.from_tensorflow import elementary, spectral
+from exporters.graph.from_tensorflow import elementary, lookup, segments, spectral
 from exporters.graph.from_tensorflow.writer import Writer
+from exporters.graph.tensorflow_graph import FrozenGraph
 from toolkit.errors import UnsupportedOperator
 
 Array = np.ndarray[Any, Any]
 Handler = Callable[[Any, Any], None]
 
-_FLOAT, _COMPLEX64 = 1, 14  # ONNX's numbers for them
+_HALVES = {14: 1, 15: 11}  # ONNX's numbers for complex types, and for the floats that their halves are
+_MAY_LACK = 13  # the opset since which Resize's regions and scales may be left out
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
-def handlers() -> dict[str, tuple[Callable[..., None], list[Any]]]:
-    """The table as tf2onnx takes it."""
-    table = _HANDLERS | {name: _elementary(name, form) for name, form in (elementary.FORMS | spectral.FORMS).items()}
+def handlers(frozen: FrozenGraph) -> dict[str, tuple[Callable[..., None], list[Any]]]:
+    """The table as tf2onnx takes it, for this graph with its lookup tables."""
+    forms = elementary.FORMS | segments.FORMS | spectral.FORMS | lookup.forms(frozen.tables, frozen.graph_def)
+    table = _HANDLERS | {name: _elementary(name, form) for name, form in forms.items()}
     return {name: (_adapted(handler), []) for name, handler in table.items()}
 
 
@@ -70,17 +73,17 @@ def _select(graph: Any, node: Any) -> None:
 
 
 def _bucketize(graph: Any, node: Any) -> None:
-    """Discretization in Keras: the number of boundaries that a value has reached."""
-    dtype = _dtype(graph, node.input[0])
+    """Discretization in Keras: the number of boundaries that a value is not below; what is no number is below none."""
+    write, x = Writer(graph, node), node.input[0]
+    dtype = write.dtype(x)
     boundaries = np.array(list(node.get_attr("boundaries").floats), np.float32)
-    last = graph.make_const(_name(node, "last"), np.array([-1], np.int64)).output[0]
-    column = graph.make_node("Unsqueeze", [node.input[0], last]).output[0]
+    last = write.constant(np.array([-1], np.int64))
+    column = write("Unsqueeze", x, last)
     if dtype.kind != "f":
-        column = graph.make_node("Cast", [column], attr={"to": 1}).output[0]
-    limits = graph.make_const(_name(node, "boundaries"), boundaries.astype(dtype if dtype.kind == "f" else np.float32))
-    reached = graph.make_node("GreaterOrEqual", [column, limits.output[0]]).output[0]
-    counted = graph.make_node("Cast", [reached], attr={"to": 6}).output[0]
-    _replace(graph, node, graph.make_node("ReduceSum", [counted, last], attr={"keepdims": 0}).output[0])
+        column = write("Cast", column, to=1)
+    limits = write.constant(boundaries.astype(dtype if dtype.kind == "f" else np.float32))
+    reached = write("Cast", write("Not", write("Less", column, limits)), to=6)
+    _replace(graph, node, write("ReduceSum", reached, last, keepdims=0))
 
 
 def _bias_add(graph: Any, node: Any) -> None:
@@ -109,8 +112,8 @@ def _transposed_convolution(graph: Any, node: Any) -> None:
     """tf2onnx writes negative pads where the output is longer than the kernels reach, and adds no bias there.
 
     TensorFlow gives the output's size O. Kernels of reach K = (kernel - 1) * dilation + 1 cover
-    L = (I - 1) * stride + K elements; if L is more than O, L - O are cut off, the smaller half of them at the start;
-    if it is less, zeros follow.
+    L = (I - 1) * stride + K elements; if L is more than O, L - O are cut off, at the start as many as the padding says
+    or the smaller half of them; if it is less, zeros follow.
     """
     from tf2onnx.onnx_opset import nn
 
@@ -124,23 +127,37 @@ def _transposed_convolution(graph: Any, node: Any) -> None:
     graph.replace_inputs(node, [images, weight, *bias])
     first = 1 if _channels_last(node) else 2
     given, wanted = (graph.get_shape(name)[first : first + spatial] for name in (images, node.output[0]))
+    starts = _explicit_starts(node, first, spatial)
     if min(*given, *wanted) > 0:
-        _pad_statically(node, given, wanted, strides, reach)
+        _pad_statically(node, given, wanted, strides, reach, starts)
     else:
-        _cut_dynamically(graph, node, sizes, first, strides, reach)
+        _cut_dynamically(graph, node, sizes, first, strides, reach, starts)
     nn.conv_convert_inputs(graph, node, with_kernel=True, spatial=spatial, quantization_axis=1)
 
 
-def _pad_statically(node: Any, given: list[int], wanted: list[int], strides: list[int], reach: list[int]) -> None:
+def _explicit_starts(node: Any, first: int, spatial: int) -> list[int] | None:
+    """How much the padding cuts off at the start of each axis, where it is given in numbers."""
+    padding = node.get_attr("padding")
+    if padding is None or padding.s != b"EXPLICIT":
+        return None
+    return list(node.get_attr("explicit_paddings").ints)[2 * first : 2 * (first + spatial) : 2]
+
+
+def _pad_statically(
+    node: Any, given: list[int], wanted: list[int], strides: list[int], reach: list[int], explicit: list[int] | None
+) -> None:
     covered = [(size - 1) * stride + far for size, stride, far in zip(given, strides, reach, strict=True)]
     surplus = [found - size for found, size in zip(covered, wanted, strict=True)]
-    starts = [max(extra, 0) // 2 for extra in surplus]
-    node.set_attr("pads", starts + [max(extra, 0) - start for extra, start in zip(surplus, starts, strict=True)])
-    if min(surplus) < 0:
-        node.set_attr("output_padding", [max(-extra, 0) for extra in surplus])
+    starts = explicit or [max(extra, 0) // 2 for extra in surplus]
+    ends = [extra - start for extra, start in zip(surplus, starts, strict=True)]
+    node.set_attr("pads", starts + [max(end, 0) for end in ends])
+    if min(ends) < 0:
+        node.set_attr("output_padding", [max(-end, 0) for end in ends])
 
 
-def _cut_dynamically(graph: Any, node: Any, sizes: str, first: int, strides: list[int], reach: list[int]) -> None:
+def _cut_dynamically(
+    graph: Any, node: Any, sizes: str, first: int, strides: list[int], reach: list[int], explicit: list[int] | None
+) -> None:
     """Compute as much as any output can need (O < L + stride), and cut the output out of it at run time."""
 
     def constant(what: str, value: list[int]) -> str:
@@ -154,10 +171,13 @@ def _cut_dynamically(graph: Any, node: Any, sizes: str, first: int, strides: lis
     bounds = constant("first", [first]), constant("end", [first + len(strides)])
     given = made("Slice", made("Shape", node.input[0]), *bounds)
     wanted = made("Slice", made("Cast", sizes, to=7), *bounds)
-    covered = made("Add", made("Mul", given, constant("strides", strides)),
-                   constant("reach", [far - stride for far, stride in zip(reach, strides, strict=True)]))  # fmt: skip
-    surplus = made("Max", made("Sub", covered, wanted), constant("zero", [0]))
-    starts = made("Div", surplus, constant("two", [2]))
+    if explicit is None:
+        beyond = constant("reach", [far - stride for far, stride in zip(reach, strides, strict=True)])
+        covered = made("Add", made("Mul", given, constant("strides", strides)), beyond)
+        surplus = made("Max", made("Sub", covered, wanted), constant("zero", [0]))
+        starts = made("Div", surplus, constant("two", [2]))
+    else:
+        starts = constant("starts", explicit)
     cut = graph.insert_new_node_on_output("Slice", node.output[0], name=_name(node, "cut"))
     graph.replace_inputs(cut, [node.output[0], starts, made("Add", starts, wanted), constant("axes", axes)])
     graph.copy_shape(node.output[0], cut.output[0])
@@ -184,7 +204,7 @@ def _resize(graph: Any, node: Any) -> None:
     placed = placed.removesuffix("_centers")
     attributes = {**_RESIZES[node.type, placed], "coordinate_transformation_mode": placed}
     first = graph.make_node("Transpose", [_as_float(graph, node)], attr={"perm": _TO_CHANNELS_FIRST}).output[0]
-    inputs = [first, "", *_new_size(graph, node, first)]
+    inputs = [first, _left_out(graph, node), *_new_size(graph, node, first)]
     resized = graph.make_node("Resize", inputs, attr=attributes).output[0]
     _replace(graph, node, graph.make_node("Transpose", [resized], attr={"perm": _TO_CHANNELS_LAST}).output[0])
 
@@ -205,7 +225,31 @@ def _new_size(graph: Any, node: Any, images: str) -> list[str]:
     sizes = graph.make_node("Cast", [node.input[1]], attr={"to": 7}).output[0]
     zero, two = (graph.make_const(_name(node, "bound"), np.array([bound], np.int64)).output[0] for bound in (0, 2))
     kept = graph.make_node("Slice", [graph.make_node("Shape", [images]).output[0], zero, two]).output[0]
-    return ["", graph.make_node("Concat", [kept, sizes], attr={"axis": 0}).output[0]]
+    return [_left_out(graph, node), graph.make_node("Concat", [kept, sizes], attr={"axis": 0}).output[0]]
+
+
+def _left_out(graph: Any, node: Any) -> str:
+    """An input of Resize's that is not there: in older opsets one without elements."""
+    return "" if graph.opset >= _MAY_LACK else Writer(graph, node).constant(np.zeros(0, np.float32))
+
+
+def _cropped(graph: Any, node: Any) -> None:
+    """tf2onnx rounds nearest pixels down where they lie in the middle of two."""
+    _as_tf2onnx_has_it(node.type, graph, node)
+    for loop in graph.get_nodes():
+        for body in (loop.get_body_graphs() or {}).values():
+            for inner in body.get_nodes():
+                if inner.type == "Resize" and inner.get_attr_str("mode") == "nearest":
+                    inner.set_attr("nearest_mode", "round_prefer_ceil")
+
+
+def _running_product(graph: Any, node: Any) -> None:
+    """tf2onnx takes no axis that is counted from the end."""
+    axis, shape = Writer(graph, node).array(node.input[1]), graph.get_shape(node.input[0])
+    if axis is not None and shape is not None and axis < 0:
+        counted = graph.make_const(_name(node, "axis"), axis + np.array(len(shape), axis.dtype)).output[0]
+        graph.replace_inputs(node, [node.input[0], counted])
+    _as_tf2onnx_has_it(node.type, graph, node)
 
 
 def _bicubic(graph: Any, node: Any) -> None:
@@ -333,8 +377,8 @@ def _replace(graph: Any, node: Any, value: str) -> None:
     """Give the node's output's name, shape and dtype to `value`, and remove the node."""
     output = node.output[0]
     shape, dtype = graph.get_shape(output), graph.get_dtype(output)
-    if dtype == _COMPLEX64:  # two halves along a first axis
-        shape, dtype = None if shape is None else [2, *shape], _FLOAT
+    if dtype in _HALVES:  # two halves along a first axis
+        shape, dtype = None if shape is None else [2, *shape], _HALVES[dtype]
     graph.remove_node(node.name)
     graph.make_node("Identity", [value], outputs=[output], name=node.name, shapes=[shape], dtypes=[dtype])
 
@@ -345,6 +389,8 @@ _HANDLERS: dict[str, Handler] = {
     "Conv2DBackpropInput": _transposed_convolution,
     "Conv3D": _grouped_convolution,
     "Conv3DBackpropInputV2": _transposed_convolution,
+    "CropAndResize": _cropped,
+    "Cumprod": _running_product,
     "Erfc": _erfc,
     "ResizeArea": _separable_resize,
     "ResizeBicubic": _bicubic,

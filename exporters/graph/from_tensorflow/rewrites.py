@@ -88,7 +88,8 @@ def _batch_normalization(graph: Any, node: Any) -> None:
     shape, dtype = graph.get_shape(x), graph.get_dtype(x)
     if shape is None or len(shape) not in (2, 4, 5):
         return
-    if len({_value(graph, name).shape for name in (gamma or beta, beta, mean, variance)}) > 1:
+    # as many numbers as there are channels: a shorter or longer x would be broadcast
+    if {_value(graph, name).size for name in (gamma or beta, beta, mean, variance)} != {shape[-1]}:
         return
     if gamma is None:
         gamma = graph.make_const(f"{node.name}/gamma", np.ones_like(_value(graph, beta))).output[0]

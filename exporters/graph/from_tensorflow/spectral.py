@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def _real_spectrum(write: Writer, x: str, length: str) -> str | None:
         found = write("DFT", signal, points, axis=rank - 1, onesided=1)
         return write("Transpose", found, perm=[rank, *range(rank)])
     signal = x if shape[-1] == count else _sized(write, x, count, rank - 1)
-    cosines, sines = _waves(count, count // 2 + 1)
+    cosines, sines = _waves(write.dtype(x), count, count // 2 + 1)
     return _complex(write, *(write("MatMul", signal, write.constant(wave)) for wave in (cosines, -sines)))
 
 
@@ -81,7 +82,7 @@ def _product(write: Writer, x: str, count: int, axis: int, rank: int, *, inverse
     order = list(range(rank))
     order[axis], order[-1] = order[-1], order[axis]
     turned = x if axis == rank - 1 else write("Transpose", x, perm=order)
-    cosines, sines = _waves(count, count, 1.0 / count if inverse else 1.0)
+    cosines, sines = _waves(_halves(write), count, count, 1.0 / count if inverse else 1.0)
     real, imaginary = _real(write, turned), _imaginary(write, turned)
     with_cosines = [write("MatMul", half, write.constant(cosines)) for half in (real, imaginary)]
     with_sines = [write("MatMul", half, write.constant(-sines if inverse else sines)) for half in (imaginary, real)]
@@ -89,11 +90,16 @@ def _product(write: Writer, x: str, count: int, axis: int, rank: int, *, inverse
     return found if axis == rank - 1 else write("Transpose", found, perm=order)
 
 
-def _waves(count: int, frequencies: int, scale: float = 1.0) -> tuple[Array, Array]:
+def _halves(write: Writer) -> np.dtype[Any]:
+    """What the node computes in: the dtype of a real result, or of a complex one's halves."""
+    return np.empty(0, write.dtype(write.node.output[0])).real.dtype
+
+
+def _waves(dtype: np.dtype[Any], count: int, frequencies: int, scale: float = 1.0) -> tuple[Array, Array]:
     """Cos and sin of 2 pi n k / count, (count, frequencies)."""
     turns = np.outer(np.arange(count), np.arange(frequencies)) % count / count
     angles = 2 * np.pi * turns
-    return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
+    return (np.cos(angles) * scale).astype(dtype), (np.sin(angles) * scale).astype(dtype)
 
 
 def _real_signal(write: Writer, x: str, length: str) -> str | None:

@@ -6,17 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.errors import UnsupportedOperator
+
 Array = np.ndarray[Any, Any]
+_WITH_AXES, _AXES_AS_INPUT = frozenset({"ReduceSum", "Squeeze", "Unsqueeze"}), 13  # an attribute in older opsets
 
 
 class Writer:
-    """Adds ONNX operators to tf2onnx's graph in the place of one TensorFlow node."""
+    """Adds ONNX operators to tf2onnx's graph in the place of one TensorFlow node, axes as its opset takes them."""
 
     def __init__(self, graph: Any, node: Any) -> None:
         self.graph, self.node = graph, node
 
-    def __call__(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        return str(self.graph.make_node(kind, list(inputs), attr=attributes).output[0])
+    def __call__(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        if kind in _WITH_AXES and len(inputs) > 1 and self.graph.opset < _AXES_AS_INPUT:
+            axes = self.array(inputs[1])
+            if axes is None:
+                raise UnsupportedOperator(
+                    f"{self.node.type} (in '{self.node.name}') has axes that opset {self.graph.opset} cannot compute",
+                    hint=f"Ask for --opset {_AXES_AS_INPUT} or more.",
+                )
+            inputs, attributes = inputs[:1], {**attributes, "axes": axes.reshape(-1).tolist()}
+        return str(self.graph.make_node(kind, list(inputs), attr=attributes, domain=domain).output[0])
 
     def like(self, value: str, number: float) -> str:
         """A constant of the dtype of `value`."""
@@ -40,10 +51,12 @@ class Writer:
         found: list[int] | None = self.graph.get_shape(value)
         return found
 
+    def array(self, name: str) -> Array | None:
+        """What is known now; None for anything else."""
+        node = self.graph.get_node_by_output(name)
+        return np.asarray(node.get_tensor_value(as_list=False)) if node is not None and node.is_const() else None
+
     def number(self, name: str) -> float | None:
         """A lone number that is known now; None for anything else."""
-        node = self.graph.get_node_by_output(name)
-        if node is None or not node.is_const():
-            return None
-        values = np.asarray(node.get_tensor_value(as_list=False)).reshape(-1)
-        return float(values[0]) if values.size == 1 else None
+        values = self.array(name)
+        return float(values.reshape(-1)[0]) if values is not None and values.size == 1 else None
