@@ -91,7 +91,25 @@ def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
             dynamic_shapes=_dynamic_shapes(torch, model),
         )
     assert program is not None
-    _save(program.model, model, path, options)
+    graph = program.model
+    if signature.symbols:
+        graph = _without_sizes_of_the_example(graph)
+    _save(graph, model, path, options)
+
+
+def _without_sizes_of_the_example(graph: Any) -> Any:
+    """The graph without the sizes of 1 that it notes within and that do not follow from its inputs.
+
+    Where a network shrinks the example to a point, torch.export may take 1 for a size that is free; ONNX Runtime plans
+    its memory by such notes and computes nonsense at every other size. It never does so with numbers above 1.
+    """
+    from exporters.graph import clean, sizes
+
+    noted = clean.forget_shapes(graph)
+    graph = clean.infer_shapes(graph)
+    for value, shape in noted.items():
+        sizes.fill(value, [None if size == 1 else size for size in shape])
+    return graph
 
 
 def _dynamic_shapes(torch: Any, model: TorchRunner) -> Any:

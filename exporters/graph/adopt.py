@@ -5,10 +5,11 @@ They move to ONNX Runtime's domain, where the importers look for them and ONNX's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import onnx
+
+from exporters.graph.protos import all_nodes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,11 +27,11 @@ def is_foreign(operator: str, domain: str, opset: int) -> bool:
 def adopted_proto(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """A copy for the checker with such operators moved, without weights that lie outside the file; None if none is."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    if not any(is_foreign(node.op_type, node.domain, opset) for node in _nodes(model.graph)):
+    if not any(is_foreign(node.op_type, node.domain, opset) for node in all_nodes(model.graph)):
         return None
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    for node in _nodes(copy.graph):
+    for node in all_nodes(copy.graph):
         if is_foreign(node.op_type, node.domain, opset):
             node.domain = DOMAIN
     if not any(entry.domain == DOMAIN for entry in copy.opset_import):
@@ -52,11 +53,3 @@ def adopt(model: ir.Model) -> ir.Model:
             node.domain = DOMAIN
             model.opset_imports.setdefault(DOMAIN, 1)
     return model
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)

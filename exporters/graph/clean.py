@@ -54,6 +54,9 @@ def lift_constants(model: ir.Model) -> ir.Model:
         common.LiftSubgraphInitializersToMainGraphPass(),
     ):
         model = step(model).model
+    names |= {
+        str(value.name) for node in model.graph.all_nodes() if node.op_type == "Range" for value in node.inputs if value
+    }  # from where to where one counts, nobody trains
     for name, value in model.graph.initializers.items():
         if name in names:
             value.meta[CONSTANT] = True
@@ -67,10 +70,7 @@ def _infer_anew(model: ir.Model) -> ir.Model:
     within still tell the example's. Where one of them cannot be, no size among them is believed, only how many there
     are.
     """
-    values = [value for node in model.graph.all_nodes() for value in node.outputs if not value.is_graph_output()]
-    declared = {value: value.shape for value in values if value.shape is not None}
-    for value in declared:
-        value.shape = None
+    declared = forget_shapes(model)
     model = infer_shapes(model)
     free = {
         size.value for value in model.graph.inputs for size in value.shape or () if isinstance(size, ir.SymbolicDim)
@@ -79,6 +79,15 @@ def _infer_anew(model: ir.Model) -> ir.Model:
     for value, shape in declared.items():
         sizes.fill(value, list(shape) if believed else [None] * len(shape))
     return model
+
+
+def forget_shapes(model: ir.Model) -> dict[ir.Value, ir.Shape]:
+    """Take away what the graph notes of shapes between its inputs and its outputs, and return it."""
+    values = [value for node in model.graph.all_nodes() for value in node.outputs if not value.is_graph_output()]
+    declared = {value: value.shape for value in values if value.shape is not None}
+    for value in declared:
+        value.shape = None
+    return declared
 
 
 def _contradicts(declared: ir.Shape, inferred: ir.Shape | None, free: set[str | None]) -> bool:

@@ -10,12 +10,17 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from exporters.graph.clean import infer_shapes
+
 # How many values these give depends on the values that they are given.
 _COUNTING = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
 
 
 def guard(model: ir.Model) -> None:
     """Give every reshape to a counted size and -1 a computed size in the place of the -1, in place."""
+    if not any(node.op_type in _COUNTING for node in model.graph):
+        return
+    infer_shapes(model)
     counted: set[ir.Value] = set()
     for node in list(model.graph):
         if node.op_type not in _COUNTING and not any(value in counted for value in node.inputs if value is not None):
@@ -35,7 +40,7 @@ def _parts(shape: ir.Value) -> tuple[list[ir.Value], int] | None:
     parts = [part for part in joined.inputs if part is not None]
     constants = [ir.convenience.get_const_tensor(part) for part in parts]
     sizes = [None if constant is None else constant.numpy().reshape(-1).tolist() for constant in constants]
-    if any(size is not None and (len(size) != 1 or size[0] == 0) for size in sizes) or sizes.count([-1]) != 1:
+    if any(part.shape != [1] for part in parts) or [0] in sizes or sizes.count([-1]) != 1:
         return None
     return parts, sizes.index([-1])
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 
 import onnx
 
+from exporters.graph.protos import subgraphs
 from toolkit.errors import InvalidGraph
 
 
@@ -18,7 +19,7 @@ def sort(graph: onnx.GraphProto, where: str) -> bool:
 
     Nodes that may stay where they are keep their sequence. Raises InvalidGraph for nodes that wait for each other.
     """
-    moved = [sort(inner, where) for node in graph.node for inner in _subgraphs(node)]
+    moved = [sort(inner, where) for node in graph.node for inner in subgraphs(node)]
     made = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     needs = [{made[name] for name in _read(node) if name in made} for node in graph.node]
     if all(index > max(needed, default=-1) for index, needed in enumerate(needs)):
@@ -58,14 +59,10 @@ def _sequence(needs: list[set[int]]) -> list[int]:
 
 def _read(node: onnx.NodeProto) -> set[str]:
     """What a node reads: its inputs, and what the graphs in it read of those around them."""
-    return set(node.input).union(*map(_captured, _subgraphs(node)))
+    return set(node.input).union(*map(_captured, subgraphs(node)))
 
 
 def _captured(graph: onnx.GraphProto) -> set[str]:
     own = {value.name for value in (*graph.input, *graph.initializer)}
     own |= {name for node in graph.node for name in node.output}
     return set().union(*map(_read, graph.node), (value.name for value in graph.output)) - own
-
-
-def _subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [graph for each in node.attribute for graph in ([each.g] if each.HasField("g") else each.graphs)]

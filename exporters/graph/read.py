@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import uses_external_data
 
 from exporters.graph import adopt, order
+from exporters.graph.protos import subgraphs
 from toolkit.causes import said
 from toolkit.errors import InvalidGraph
 
@@ -231,6 +232,6 @@ def _tensors(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
         for attribute in node.attribute:
             found += [attribute.t] if attribute.HasField("t") else []
             found += attribute.tensors
-            for subgraph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                found += _tensors(subgraph)
+        for inner in subgraphs(node):
+            found += _tensors(inner)
     return found

@@ -24,11 +24,15 @@ def _doubled(x: Tensor, neutral: float, join: Callable[[Tensor, Tensor], Tensor]
     return x
 
 
+def _before(x: Tensor) -> Tensor:
+    """(n, n): which elements of the last axis come no later than the one of the row."""
+    places = torch.arange(x.shape[-1], device=x.device)
+    return places.unsqueeze(0) <= places.unsqueeze(1)
+
+
 def _pairs(x: Tensor, neutral: float) -> Tensor:
     """(..., n, n): in row i the elements up to i, and `neutral` behind them."""
-    places = torch.arange(x.shape[-1], device=x.device)
-    before = places.unsqueeze(0) <= places.unsqueeze(1)
-    return torch.where(before, x.unsqueeze(-2), torch.full((), neutral, dtype=x.dtype, device=x.device))
+    return torch.where(_before(x), x.unsqueeze(-2), torch.full((), neutral, dtype=x.dtype, device=x.device))
 
 
 def _is_known(x: Tensor) -> bool:
@@ -37,10 +41,9 @@ def _is_known(x: Tensor) -> bool:
 
 @spells(aten.cumprod.default)
 def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
-    moved = (x if dtype is None else x.to(dtype)).movedim(dim, -1)
-    if not moved.dtype.is_floating_point:
-        moved = moved.to(torch.int64)
-    found = _doubled(moved, 1, torch.mul) if _is_known(moved) else _pairs(moved, 1).prod(-1)
+    wanted = dtype or (x.dtype if x.dtype.is_floating_point else torch.int64)
+    moved = x.to(wanted).movedim(dim, -1)
+    found = _doubled(moved, 1, torch.mul) if _is_known(moved) else _pairs(moved, 1).prod(-1).to(wanted)
     return found.movedim(-1, dim)
 
 
@@ -68,11 +71,13 @@ def cummin(x: Tensor, dim: int) -> Any:
 
 
 def _running(x: Tensor, dim: int, *, largest: bool) -> Any:
-    moved = x.movedim(dim, -1)
-    if not moved.dtype.is_floating_point:
+    if not x.dtype.is_floating_point or x.dim() == 0:
         return NotImplemented
+    moved = x.movedim(dim, -1)
     pairs = _pairs(moved, -torch.inf if largest else torch.inf)
     values = pairs.amax(-1) if largest else pairs.amin(-1)
     places = torch.arange(x.shape[dim], device=x.device)
-    indices = torch.where(pairs == values.unsqueeze(-1), places, torch.full_like(places, -1)).amax(-1)
+    # what is no number stands for itself; what only fills up may be as large as a value
+    reached = (pairs == values.unsqueeze(-1)) | pairs.isnan()
+    indices = torch.where(reached & _before(moved), places, torch.full_like(places, -1)).amax(-1)
     return values.movedim(-1, dim), indices.movedim(-1, dim)

@@ -1,4 +1,4 @@
-"""Signs, lengths, distances and the inverse of the error function."""
+"""Signs, angles, lengths, distances and the inverse of the error function."""
 
 from __future__ import annotations
 
@@ -18,18 +18,44 @@ def hypot(a: Tensor, b: Tensor) -> Tensor:
     a, b = a.abs(), b.abs()
     longer, shorter = torch.maximum(a, b), torch.minimum(a, b)
     ratio = shorter / longer
-    # Nothing to divide by where both are 0; and infinite ones have no ratio.
-    return torch.where((longer == 0) | longer.isinf(), longer, longer * (1 + ratio * ratio).sqrt())
+    # Nothing to divide by where both are 0; and infinite ones have no ratio, not even beside what is no number.
+    found = torch.where(longer == 0, longer, longer * (1 + ratio * ratio).sqrt())
+    return torch.where(a.isinf() | b.isinf(), torch.full_like(longer, torch.inf), found)
 
 
 @spells(aten.copysign.Tensor)
-def copysign(a: Tensor, b: Tensor) -> Tensor:
-    negative = (b < 0) | ((b == 0) & (1 / b < 0))
-    return torch.where(negative, -a.abs(), a.abs())
+def copysign(a: Tensor, b: Tensor) -> Any:
+    if not (a.dtype.is_floating_point and b.dtype.is_floating_point):
+        return NotImplemented
+    return torch.where(_is_negative(b), -a.abs(), a.abs())
+
+
+def _is_negative(x: Tensor) -> Tensor:
+    """Whether the sign says so, that of a zero too."""
+    return (x < 0) | ((x == 0) & (1 / x < 0))
+
+
+@spells(aten.signbit.default)
+def signbit(x: Tensor) -> Any:
+    return _is_negative(x) if x.dtype.is_floating_point else NotImplemented
+
+
+@spells(aten.atan2.default)
+def atan2(y: Tensor, x: Tensor) -> Any:
+    """In the first quadrant, and mirrored from there: torch.onnx takes a zero for a negative number."""
+    if not (y.dtype.is_floating_point and x.dtype.is_floating_point):
+        return NotImplemented
+    up, along = y.abs(), x.abs()
+    angle = torch.where((up == 0) & ~x.isnan(), torch.zeros_like(up / along), (up / along).atan())
+    angle = torch.where(up.isinf() & along.isinf(), torch.full_like(angle, math.pi / 4), angle)
+    angle = torch.where(_is_negative(x), math.pi - angle, angle)
+    return torch.where(_is_negative(y), -angle, angle)
 
 
 @spells(aten.copysign.Scalar)
-def copysign_scalar(a: Tensor, b: float) -> Tensor:
+def copysign_scalar(a: Tensor, b: float) -> Any:
+    if not a.dtype.is_floating_point:
+        return NotImplemented
     return -a.abs() if math.copysign(1, b) < 0 else a.abs()
 
 

@@ -50,7 +50,7 @@ def solve(matrix: Tensor, right: Tensor, *, left: bool = True) -> Any:
     is_vector = right.dim() == 1 or (right.dim() == matrix.dim() - 1 and right.shape == matrix.shape[:-1])
     columns = right.unsqueeze(-1) if is_vector else right
     # A sum with nothing gives both the batch of the larger one.
-    nothing = matrix[..., :1, :1] * 0 + columns[..., :1, :1] * 0
+    nothing = torch.zeros_like(matrix[..., :1, :1]) + torch.zeros_like(columns[..., :1, :1])
     found = _eliminated(matrix + nothing, columns + nothing)
     return found.squeeze(-1) if is_vector else found
 
@@ -80,6 +80,7 @@ def solve_triangular(
     if not left:
         return solve_triangular(matrix.mT, right.mT, upper=not upper, unitriangular=unitriangular).mT
     size = matrix.shape[-1]
+    right = right + torch.zeros_like(matrix[..., :1, :1])  # the batch of the larger one
     found: dict[int, Tensor] = {}
     for k in reversed(range(size)) if upper else range(size):
         row = right[..., k : k + 1, :]

@@ -6,22 +6,39 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
-from exporters.torch_to_onnx import cumulative, logarithms, lookup, magnitude, matrices, order, pooling, spectral
+from exporters.torch_to_onnx import (
+    arithmetic,
+    convolution,
+    cumulative,
+    logarithms,
+    lookup,
+    magnitude,
+    matrices,
+    order,
+    pooling,
+    spectral,
+)
 from exporters.torch_to_onnx.table import TABLE
 
 # Every family enters its spellings when it is imported.
-_FAMILIES = (cumulative, logarithms, lookup, magnitude, matrices, order, pooling, spectral)
+_FAMILIES = (arithmetic, convolution, cumulative, logarithms, lookup, magnitude, matrices, order, pooling, spectral)
+
+
+# PyTorch's names of a function's first tensors, by which a call may give them; a spelling has its own.
+_TENSORS = ("input", "A", "B")
 
 
 class _SpelledOut(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
+        kwargs = kwargs or {}
         spelling = TABLE.get(function) if function.__hash__ is not None else None
-        if spelling is not None:
-            found = spelling(*args, **(kwargs or {}))
+        if spelling is not None and "out" not in kwargs:
+            tensors = [kwargs[name] for name in _TENSORS if name in kwargs]
+            found = spelling(*args, *tensors, **{name: kwargs[name] for name in kwargs if name not in _TENSORS})
             if found is not NotImplemented:
                 return found
-        return function(*args, **(kwargs or {}))
+        return function(*args, **kwargs)
 
 
 def spelled_out() -> TorchFunctionMode:

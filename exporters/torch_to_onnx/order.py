@@ -62,12 +62,12 @@ def searchsorted(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """How many elements of the ordered ones come before each value."""
+    """How many elements of the ordered ones come before each value: all before what is no number."""
     if sorter is not None:
         ordered = ordered.gather(-1, sorter)
     ordered, wanted = ordered.unsqueeze(-2), values.unsqueeze(-1)
-    before = ordered <= wanted if right or side == "right" else ordered < wanted
-    return before.sum(-1).to(torch.int32 if out_int32 else torch.int64)
+    behind = ordered > wanted if right or side == "right" else ordered >= wanted
+    return behind.logical_not().sum(-1).to(torch.int32 if out_int32 else torch.int64)
 
 
 @spells(aten.histc.default)

@@ -1,8 +1,9 @@
-"""Adaptive max pooling to any size: each result is the largest of its own cell."""
+"""Adaptive max pooling to any size, each result being the largest of its own cell; and means by another divisor."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,27 @@ def adaptive_max_pool2d(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, 
 @spells(aten.adaptive_max_pool3d.default)
 def adaptive_max_pool3d(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
     return _adaptive(x, output_size)
+
+
+@spells(aten.avg_pool2d.default, aten.avg_pool3d.default)
+def avg_pool(
+    x: Tensor,
+    kernel_size: list[int],
+    stride: Any = (),
+    padding: Any = (0,),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """torch.onnx forgets a divisor of the caller's."""
+    del count_include_pad
+    if divisor_override is None:
+        return NotImplemented
+    if ceil_mode:
+        raise NotImplementedError("average pooling with a divisor of its own and sizes rounded up")
+    pool = torch.nn.functional.avg_pool3d if len(kernel_size) == 3 else torch.nn.functional.avg_pool2d
+    means = pool(x, kernel_size, stride or kernel_size, padding, False, True)
+    return means * (math.prod(kernel_size) / divisor_override)
 
 
 def _adaptive(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -142,12 +142,11 @@ def _projections(
     width = known_size(query, 2)
     if width is None:
         raise NotKnown(f"the width of '{query.name}'")
-    if key is None or value is None:
+    if key is None or value is None:  # all three side by side
         size = width // (count + 2 * shared)
         query, key, value = write.several("Split", 3, query, split=[count * size, shared * size, shared * size], axis=2)
-    size = width // count if key is not None and query.shape is not None else width // (count + 2 * shared)
-    assert key is not None
-    assert value is not None
+    else:
+        size = width // count
     return heads(write, query, count, size), heads(write, key, shared, size), heads(write, value, shared, size), size
 
 

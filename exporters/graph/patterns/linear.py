@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporters.graph.patterns.registry import Operand, Step, pattern
-from exporters.graph.values import bare, constant, permutation, producer, rank
+from exporters.graph.values import bare, constant, is_float, permutation, producer, rank
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def gemm(node: ir.Node) -> Step | None:
     """`MatMul(x, weight) + bias`, x and the weight having two dimensions and the bias one, the weight also transposed.
 
-    Not where the bias is longer than the rows, or has another direction.
+    Not where the bias is longer than the rows, or has another direction, nor of integers.
     """
     found = _found(node)
     if found is None or rank(found[0]) != 2:
@@ -47,6 +47,8 @@ def _found(node: ir.Node) -> tuple[ir.Value, ir.Value, Operand, bool] | None:
         weight = transpose.inputs[0] if transpose is not None and turned else weight
         matrix = constant(weight)
         if weight is None or x is None or matrix is None or matrix.ndim != 2 or x.dtype != weight.dtype:
+            continue
+        if not is_float(x):  # ONNX Runtime has a MatMul of integers, and no Gemm
             continue
         if stored.shape == (matrix.shape[0 if turned else 1],) and bias.dtype == x.dtype:
             return x, weight, bias, turned

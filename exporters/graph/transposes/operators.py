@@ -95,16 +95,26 @@ def _broadcast(node: ir.Node, rank: int) -> Movable | None:
 
 
 def _set_constant(node: ir.Node, index: int, array: Array) -> None:
-    """Give the node's input a new initializer; one that has been turned before is used again."""
+    """Give the node's input a new initializer, the old one being somebody else's too."""
     old, graph = node.inputs[index], node.graph
     assert old is not None
-    assert graph is not None
-    name = f"{old.name}__{'x'.join(map(str, array.shape))}__{node.name}_{index}"
+    assert isinstance(graph, ir.Graph)
+    name = f"{old.name}__{'x'.join(map(str, array.shape))}__{node.name or node.outputs[0].name}_{index}"
+    while name in graph.initializers:
+        name += "_"
     value = ir.Value(name=name, shape=ir.Shape(array.shape), type=old.type)
     value.const_value = ir.tensor(np.ascontiguousarray(array), name=name)
     node.replace_input_with(index, value)
-    assert isinstance(graph, ir.Graph)
     graph.register_initializer(value)
+
+
+def _softmax(node: ir.Node, rank: int) -> Movable | None:
+    """Before opset 13 it is one over all axes from the one that is named on, which another order would part."""
+    assert node.graph is not None
+    return _along(node, rank) if node.graph.opset_imports.get("", 0) >= _OF_ONE_AXIS else None
+
+
+_OF_ONE_AXIS = 13
 
 
 def _along(node: ir.Node, rank: int) -> Movable | None:
@@ -172,6 +182,8 @@ def _squeeze(node: ir.Node, rank: int) -> Movable | None:
 
 
 def _pad(node: ir.Node, rank: int) -> Movable | None:
+    if len(node.inputs) == 1:  # opset 10 and older
+        return None
     pads, axes = constant(node.inputs[1]), (constant(node.inputs[3]) if len(node.inputs) > 3 else None)
     if rank_of(node.inputs[0]) != rank or pads is None or (len(node.inputs) > 3 and axes is None):
         return None
@@ -239,7 +251,8 @@ _FORMS: dict[str, Callable[[ir.Node, int], Movable | None]] = {
     **dict.fromkeys(_POINTWISE, _pointwise),
     **dict.fromkeys(_BROADCAST, _broadcast),
     **dict.fromkeys(_REDUCTIONS, _reduction),
-    **dict.fromkeys(("LogSoftmax", "Softmax", "Split"), _along),
+    **dict.fromkeys(("LogSoftmax", "Softmax"), _softmax),
+    "Split": _along,
     "Concat": _concat,
     "Pad": _pad,
     "Reshape": _reshape,
