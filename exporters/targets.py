@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from exporters.graph.protos import all_nodes
 from toolkit.errors import BadInput
 
 _FORM = re.compile(r"(?P<name>[a-z]+(?:-[a-z]+)?)(?:(?:>=|==)?(?P<release>\d+(?:\.\d+)*))?")
@@ -75,7 +76,7 @@ def troubles(path: Path, target: Target) -> list[str]:
     if model.ir_version > target.ir:
         found.append(f"its IR version is {model.ir_version}, {target.text} reads up to {target.ir}")
     places: dict[str, list[str]] = {}
-    for node in _nodes(model.graph):
+    for node in all_nodes(model.graph):
         known = node.domain == "ai.onnx" or target.domains is None or node.domain in target.domains
         if node.op_type in target.missing or not known:
             title = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
@@ -85,11 +86,3 @@ def troubles(path: Path, target: Target) -> list[str]:
         listed = ", ".join(f"'{name}'" for name in names[:_LISTED])
         found.append(f"{target.text} has no operator {operator} (node {listed}{more})")
     return found
-
-
-def _nodes(graph: Any) -> Any:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _nodes(inner)

@@ -12,7 +12,7 @@ from typing import Any
 
 from exporters import to_onnx
 from exporters.options import ExportOptions
-from exporters.sources import dimensions, ranges
+from exporters.sources import dimensions, ranges, vocabularies
 from exporters.sources.opening import runner_of
 from exporters.sources.preprocessed import PreprocessedRunner, fitted
 from exporters.sources.source import Source
@@ -48,6 +48,7 @@ def open_source(
         "was_training": getattr(runner, "was_training", False),
         "notes": list(runner.notes),
         "ranges": ranges.of_runner(runner),
+        "vocabularies": {name: found.to_json() for name, found in vocabularies.of_runner(runner).items()},
         "given": dict(runner.given),
     }
 

@@ -63,6 +63,10 @@ def _convert(function: Any, target: Path, signature: Signature, contract: Contra
 
     _require_narrow(signature)
     frozen = tensorflow_graph.freeze(function, signature)
+    if frozen.tables:
+        raise UnsupportedOperator(
+            "LiteRT files of ours hold no lookup tables", hint="Export to --to onnx or savedmodel."
+        )
     holder = tf.Module()
     holder.function = concrete_function(tf, lambda feed: _call(tf, frozen, feed), signature)
     # Beside the target, on whose disk there is room; of a function alone the converter would not keep the names.

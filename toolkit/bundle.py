@@ -262,7 +262,7 @@ def _calibrated(request: Request, side: Side, scratch: Path) -> Request:
 
 def _require_repeatable(side: Side, name: str) -> None:
     """Raise Inconclusive for a random model before anything is written: no file could be shown to be like it."""
-    values = examples.arrays(side.signature, examples.sizes(side.signature, 0), like=side.given)
+    values = examples.arrays(side.signature, examples.sizes(side.signature, 0), like=side.known)
     first, second = asked(side, [Batch("example", values, 1)] * 2)
     if any(not same(array, second[name]) for name, array in first.items()):
         raise Inconclusive(

@@ -54,9 +54,20 @@ class Writer:
         self._reduced: dict[tuple[bool, bool], Path] = {}  # the hub's graph in fewer bits, by what is in them
 
     def write_all(self, names: Sequence[str]) -> dict[str, str]:
-        """Write the formats; returns how each was written. ONNX comes first, for the others may come from it."""
+        """Write the formats; returns how each was written. ONNX comes first, for the others may come from it.
+
+        Where one cannot be written the others are tried all the same: the error says which of them can be asked for.
+        """
         ordered = sorted(names, key=lambda name: name != "onnx")
-        written = {name: self._write(name) for name in ordered}
+        written: dict[str, str] = {}
+        refused: dict[str, BadInput] = {}
+        for name in ordered:
+            try:
+                written[name] = self._write(name)
+            except (ExportFailed, UnsupportedOperator) as error:
+                refused[name] = error
+        if refused:
+            raise _with_the_others(refused, [name for name in names if name in written])
         return {name: written[name] for name in names}
 
     def _write(self, name: str) -> str:
@@ -203,6 +214,19 @@ class Writer:
             where=self._side.runtime,
             hint=hint,
         )
+
+
+def _with_the_others(refused: Mapping[str, BadInput], written: Sequence[str]) -> BadInput:
+    """The first error; where several formats were asked for, with what became of the others."""
+    first, *others = refused
+    error = refused[first]
+    said = [error.hint] if error.hint else []
+    if others:
+        said.append(f"Nor can {' and '.join(others)} be written.")
+    if written:
+        said.append(f"The others can: {' '.join(f'--to {name}' for name in written)}.")
+    error.hint = " ".join(said) or None
+    return error
 
 
 def _weight(onnx: Path) -> int:

@@ -103,8 +103,8 @@ def tensor_scatter(
 
 @TORCH.op("NonZero", since=9)
 def non_zero(X: Tensor) -> Tensor:
-    """ONNX NonZero: one row per axis, one column per element found."""
-    return torch.nonzero(X).t()
+    """ONNX NonZero: one row per axis, one column per element found; a number alone is taken for a list of one."""
+    return torch.nonzero(X.reshape([1]) if X.dim() == 0 else X).t()
 
 
 @TORCH.op("Compress", since=9)

@@ -8,7 +8,6 @@ from toolkit.errors import BadInput
 
 FULL = "fp32"
 PRECISIONS = (FULL, "fp16", "bf16", "int8")
-REDUCED = PRECISIONS[1:]
 
 _KERAS = ("savedmodel", "hdf5", "keras")
 _NO_KERAS = {

@@ -73,7 +73,7 @@ def _compared(answers, export):
 
 
 def _beyond(answers, export):
-    return condition.beyond(SIGNATURE, answers.source, [_compared(answers, export)], 3.0)
+    return condition.beyond(SIGNATURE, answers.batches, answers.source, [_compared(answers, export)], 3.0)
 
 
 def test_the_rounding_of_an_ill_conditioned_input_is_allowed():
@@ -183,6 +183,9 @@ def test_the_float64_lens_goes_by_an_inputs_own_noise(row, passed):
         def run_float64(self, batches):
             return export
 
+        def run_moved(self, batches, known):
+            return export
+
         def fingerprints(self):
             return SAME
 
@@ -212,3 +215,17 @@ def test_a_denormal_number_may_be_taken_for_zero_where_that_decides_on_nan(value
     sides = (compare.rows_of(SPEC, [each["y"]]) for each in (found.truth[0], found.source[0], outputs[0]))
     wrong = compare.relative_differences(*sides)
     assert bool(wrong.any()) is kept
+
+
+def test_places_of_equal_scores_are_ties():
+    signature = Signature(
+        (TensorSpec("x", "float32", ("batch", 3)),),
+        (TensorSpec("scores", "float32", ("batch", 5)), TensorSpec("places", "int64", ("batch", 5)),
+         TensorSpec("best", "int64", ("batch",)), TensorSpec("best_score", "float32", ("batch",))),
+    )  # fmt: skip
+    scores = np.array([[1, 1, 1, 0.5, 0.2], [5, 4, 3, 2, 1], [1, 0.5, 1, 0.5, 0]], np.float32)
+    outputs = {"scores": scores, "places": np.zeros((3, 5), np.int64), "best": np.zeros(3, np.int64),
+               "best_score": np.ones(3, np.float32)}  # fmt: skip
+    ties = [condition._of_equal_scores(signature, signature.output(name), outputs) for name in ("places", "best")]
+    assert ties[0].tolist() == [3, 0, 4]
+    assert ties[1].tolist() == [0, 0, 0], "other inputs with the same score are no ties of this one's"

@@ -34,8 +34,9 @@ class FakeSide:
     signature, ran_on = SIGNATURE, "cpu"
     given: ClassVar[dict[str, np.ndarray]] = {}
 
-    def __init__(self, factor=1.0, prints=(), labels=LABELS, error=None):
+    def __init__(self, factor=1.0, prints=(), labels=LABELS, error=None, moved=None):
         self.factor, self.prints, self.labels, self.error = factor, list(prints), labels, error
+        self.moved = factor if moved is None else moved  # the factor with other last bits of its constants
 
     def prepare_float64(self, like, *, few_bits):
         if self.error:
@@ -43,6 +44,9 @@ class FakeSide:
 
     def run_float64(self, batches):
         return [{"y": TRUTH * self.factor, "label": self.labels}]
+
+    def run_moved(self, batches, known):
+        return [{"y": TRUTH * self.moved, "label": self.labels}]
 
     def fingerprints(self):
         return self.prints
@@ -84,6 +88,14 @@ def test_more_noise_in_float32_allows_more_in_float64():
     side = FakeSide(1 + 1e-11, SAME)
     assert "scalars" in _look(side, noise=1e-7)[0].detail
     assert _look(side, noise=1e-3)[0].detail == "agrees to 1.0e-11"
+
+
+def test_constants_that_a_model_amplifies_explain_as_much():
+    found = {
+        moved: _look(FakeSide(1 + 3e-6, SAME, moved=moved), noise=2e-6)[0] for moved in (1 + 3e-6, 1 + 3.5e-6, 1 + 4e-6)
+    }
+    assert [lens.passed for lens in found.values()] == [False, False, True]
+    assert found[1 + 4e-6].detail == "agrees to 3.0e-06: its constants were rounded to float32"
 
 
 def test_integer_outputs_must_be_equal_in_float64():

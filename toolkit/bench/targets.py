@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit import formats, manifest
+from toolkit import formats, manifest, words
 from toolkit.bench import latency
 from toolkit.bench.latency import Timed
 from toolkit.errors import BadInput
@@ -122,7 +122,7 @@ def _open(pool: WorkerPool, path: Path, device: str) -> _Opened:
 
 
 def _inputs(signature: Signature, batch: int, path: Path) -> dict[str, Any]:
-    """Standard normal inputs of one batch size. Raises BadInput where the file has another one, fixed."""
+    """Normal inputs, words and zeros of one batch size. Raises BadInput where the file has another one, fixed."""
     import numpy as np
 
     if not signature.inputs:
@@ -133,6 +133,8 @@ def _inputs(signature: Signature, batch: int, path: Path) -> dict[str, Any]:
     return {
         spec.name: generator.standard_normal(spec.with_sizes(sizes)).astype(dtype_of(spec.dtype))
         if spec.is_float
+        else words.drawn(generator, spec.with_sizes(sizes))
+        if spec.dtype == "string"
         else np.zeros(spec.with_sizes(sizes), spec.dtype)
         for spec in signature.inputs
     }

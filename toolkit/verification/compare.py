@@ -61,7 +61,7 @@ def check_structure(name: str, source: Array, export: Any) -> Mismatch | None:
 def rows_of(spec: TensorSpec, arrays: Sequence[Array]) -> list[Array]:
     """One flat array per input: a batch's rows where the first dimension is dynamic, else the whole batch as one."""
     if spec.shape and isinstance(spec.shape[0], str):
-        return [row.reshape(-1) for array in arrays for row in array]
+        return [array[index : index + 1].reshape(-1) for array in arrays for index in range(len(array))]
     return [array.reshape(-1) for array in arrays]
 
 

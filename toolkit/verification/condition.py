@@ -20,6 +20,7 @@ from exporters.precision.kinds import FULL
 from toolkit.signature import Signature, TensorSpec
 from toolkit.verification import compare
 from toolkit.verification.compare import Measured
+from toolkit.verification.plan import Batch
 from toolkit.verification.reference import Answers
 from toolkit.verification.report import OutputComparison
 from toolkit.verification.sides import Outputs, Side
@@ -28,26 +29,30 @@ Array = np.ndarray[Any, Any]
 
 _MOVES = 8  # runs on moved inputs
 _FAR = 4  # ULP that the inputs of classes are moved by: what rounding may add up to, the floor of any noise
-_SHARE = 0.25  # where more of the inputs are beyond the limit, that is no matter of a few ill-conditioned ones
+_SHARE = 0.25  # where more of the ordinary inputs are beyond the limit, that is no matter of a few ill-conditioned ones
 
 
 def beyond(
     signature: Signature,
+    batches: Sequence[Batch],
     source: Outputs,
     compared: Sequence[tuple[OutputComparison, Measured | None]],
     limit: float,
 ) -> list[int]:
-    """The positions of the batches that hold inputs with R above `limit`; none where those are too many to be rare."""
+    """The positions of the batches that hold inputs with R above `limit`; none where those are too many of the
+    ordinary ones: hostile inputs (zeros, ones) may all be alike.
+    """
     positions: set[int] = set()
     for output, measured in compared:
         if measured is None:
             continue
         over = np.flatnonzero(~(measured.ratios <= limit))
-        if len(over) > _SHARE * len(measured.ratios):
-            return []
         spec = signature.output(output.name)
-        ends = np.cumsum([len(compare.rows_of(spec, [batch[output.name]])) for batch in source])
-        positions.update(int(i) for i in np.searchsorted(ends, over, side="right"))
+        counts = [len(compare.rows_of(spec, [batch[output.name]])) for batch in source]
+        ordinary = np.repeat([batch.kind not in compare.HOSTILE for batch in batches], counts)
+        if np.count_nonzero(ordinary[over]) > _SHARE * np.count_nonzero(ordinary):
+            return []
+        positions.update(int(i) for i in np.searchsorted(np.cumsum(counts), over, side="right"))
     return sorted(positions)
 
 
@@ -62,17 +67,21 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
     for _ in range(_MOVES):
         batches = [answers.batches[i].nudged(generator) for i in wanted]
         moved, beside = side.run_float64(batches), side.run(batches)
-        far = side.run_float64([answers.batches[i].nudged(generator, _FAR) for i in wanted]) if classes else moved
+        far = side.run_float64([_far(answers.batches[i], generator) for i in wanted]) if classes else moved
         for index, near, farther, source in zip(wanted, moved, far, beside, strict=True):
             for spec in side.signature.outputs:
                 name = spec.name
                 moves = _moves(spec, answers, index, (near if spec.is_float else farther)[name])
-                errs = _errs(spec, near[name], source[name]) if spec.is_float else moves
+                errs = _errs(spec, near[name], source[name])
                 sums = squares.setdefault(index, {})
                 sums[name] = sums.get(name, 0) + np.stack([moves, errs]) ** 2
     conditions = {
         i: {name: np.sqrt(sums / _MOVES).max(0) for name, sums in each.items()} for i, each in squares.items()
     }
+    for index in wanted:
+        for spec in (spec for spec in side.signature.outputs if not spec.is_float):
+            tied = _of_equal_scores(side.signature, spec, answers.source[index])
+            conditions[index][spec.name] = np.maximum(conditions[index][spec.name], tied)
     denormal = [i for i in wanted if answers.batches[i].is_denormal]
     for index, flushed in zip(
         denormal, side.run_float64([answers.batches[i].flushed() for i in denormal]), strict=True
@@ -81,6 +90,33 @@ def weigh(side: Side, answers: Answers, positions: Sequence[int]) -> Answers:
             found = _moves(spec, answers, index, flushed[spec.name])
             conditions[index][spec.name] = np.maximum(conditions[index][spec.name], found)
     return replace(answers, conditions={**answers.conditions, **conditions})
+
+
+def _of_equal_scores(signature: Signature, spec: TensorSpec, outputs: Mapping[str, Array]) -> Array:
+    """By input, how many of its classes or places have a score that another one has, too, in an output of that shape.
+
+    Peaks of exactly 1 are the best five in any order, and no ULP tells them apart.
+    """
+    classes = outputs[spec.name]
+    tied = np.zeros(classes.shape, bool)
+    of_an_input = classes.ndim - int(bool(spec.shape) and spec.shape[0] == signature.batch)
+    for other in signature.outputs if of_an_input else ():
+        scores = outputs[other.name]
+        if other.is_float and scores.shape == classes.shape:
+            order = np.argsort(scores, -1)
+            ranked = np.take_along_axis(scores, order, -1)
+            same = ranked[..., 1:] == ranked[..., :-1]
+            twice = np.zeros_like(tied)
+            twice[..., 1:] |= same
+            twice[..., :-1] |= same
+            found = np.zeros_like(tied)
+            np.put_along_axis(found, order, twice, -1)
+            tied |= found
+    return np.array([np.count_nonzero(row) for row in compare.rows_of(spec, [tied])], np.float64)
+
+
+def _far(batch: Batch, generator: np.random.Generator) -> Batch:
+    return batch.nudged(generator, _FAR).off_zero(generator)
 
 
 def flushed(side: Side, answers: Answers, outputs: Outputs) -> Answers:
@@ -124,8 +160,12 @@ def _moves(spec: TensorSpec, answers: Answers, index: int, moved: Array) -> Arra
 
 
 def _errs(spec: TensorSpec, truth: Array, source: Array) -> Array:
-    """The source's own error beside each input, relative to the size of its output."""
+    """The source's own error beside each input, relative to the size of its output; of classes, how many are others:
+    scores that are all 1 in float32 are no ties in float64.
+    """
     pairs = zip(compare.rows_of(spec, [truth]), compare.rows_of(spec, [source]), strict=True)
+    if not spec.is_float:
+        return np.array([np.count_nonzero(t != s) if t.shape == s.shape else 0 for t, s in pairs], np.float64)
     found = np.array([compare.relative_difference(t, s, s) for t, s in pairs])
     return np.where(np.isfinite(found), found, 0.0)
 

@@ -101,7 +101,7 @@ def _bits_of(runner: TorchRunner, like: Arrays) -> tuple[bool, str]:
     from toolkit.verification.narrowing import Halves, rounds_within
 
     with Halves() as halves:
-        _call_torch(runner, runner.module, examples.arrays(
+        call_torch(runner, runner.module, examples.arrays(
             runner.signature, examples.sizes(runner.signature, 0), like=like
         ))  # fmt: skip
     # A GPU may round to fewer bits within an operator, and so may a CPU that is told to: no tensor shows that.
@@ -122,10 +122,10 @@ def _of_torch(runner: TorchRunner, like: Arrays, *, few_bits: bool | None) -> Fl
         precision = FULL
     how = f"the {runner.runtime} model in float64"
     shared = _with_its_weights(runner.module)
-    model = _streamed(runner.signature, like, partial(_call_torch, runner, shared), shared, how, precision)
+    model = _streamed(runner.signature, like, partial(call_torch, runner, shared), shared, how, precision)
     if model is None:
         module = _scalars_as_float32(copy.deepcopy(runner.module)).double()
-        model = _widest(runner.signature, like, partial(_call_torch, runner, module), how, precision)
+        model = _widest(runner.signature, like, partial(call_torch, runner, module), how, precision)
     model.plain = plain
     return model
 
@@ -244,8 +244,8 @@ def _moved_calls(runner: Runner) -> Callable[[], Iterable[Call]]:
 
         if size_of(runner.module) < LARGE:
             kept = [_moved(runner.module, seed) for seed in range(_ESTIMATES)]
-            return lambda: [partial(_call_torch, runner, module) for module in kept]
-        return lambda: (partial(_call_torch, runner, _moved(runner.module, seed)) for seed in range(_ESTIMATES))
+            return lambda: [partial(call_torch, runner, module) for module in kept]
+        return lambda: (partial(call_torch, runner, _moved(runner.module, seed)) for seed in range(_ESTIMATES))
     if isinstance(runner, TensorFlowRunner):
         from exporters.graph import tensorflow_graph
         from toolkit.verification import tensorflow_estimate
@@ -276,7 +276,7 @@ def _mean(arrays: list[Array]) -> Array:
     return mean
 
 
-def _call_torch(runner: TorchRunner, module: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def call_torch(runner: TorchRunner, module: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
     import torch
 
     tensors = {name: to_tensor(torch, array, runner.ran_on) for name, array in inputs.items()}
@@ -296,15 +296,17 @@ def _of_tensorflow(runner: TensorFlowRunner) -> Float64Model:
 
 
 def of_onnx(
-    path: Path,
+    given: Any,
     signature: Signature,
     pipeline: Pipeline | None = None,
     like: Arrays | None = None,
     *,
     few_bits: bool | None = None,
 ) -> Float64Model:
-    """An ONNX file, rebuilt in PyTorch by our importer, behind a pipeline if any; belongs into the torch worker."""
-    module, run, precision = _rebuilt(path, signature, pipeline, np.float64, few_bits=few_bits)
+    """An ONNX graph, or a path to one, rebuilt in PyTorch by our importer, behind a pipeline if any; belongs into the
+    torch worker.
+    """
+    module, run, precision = _rebuilt(given, signature, pipeline, np.float64, few_bits=few_bits)
     how = "the ONNX graph rebuilt in PyTorch in float64"
     streamed = _streamed(signature, like or {}, partial(run, module), module, how)
     model = streamed or _widest(signature, like or {}, partial(run, module.double()), how)
@@ -324,7 +326,7 @@ class Rebuilt:
 
 
 def _rebuilt(
-    path: Path, signature: Signature, pipeline: Pipeline | None, dtype: type, *, few_bits: bool | None = False
+    given: Any, signature: Signature, pipeline: Pipeline | None, dtype: type, *, few_bits: bool | None = False
 ) -> tuple[Any, Callable[[Any, Mapping[str, Array]], dict[str, Array]], str]:
     """The module of an ONNX file, what runs it behind a pipeline in that dtype, and the graph's own precision.
 
@@ -347,10 +349,9 @@ def _rebuilt(
             return fetch_outputs(flat, module(*tensors))
 
     precision = FULL
-    given: Any = path
     if few_bits is not False:
-        graph = read.read(path)
+        graph = read.read(given)
         if few_bits or widen.declares(graph):
             precision = widen.precision_of(graph)
-            given = path if precision == FULL else widen.widen(graph)
+            given = given if precision == FULL else widen.widen(graph)
     return onnx_to_torch.build(given, share=True).eval(), run, precision

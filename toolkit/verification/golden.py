@@ -34,28 +34,42 @@ class Golden:
 
 
 def save(path: Path, golden: Golden) -> None:
-    """Write as many of the batches as fit into 32 MB, first ones first. Strings have no place in the format."""
+    """Write as many of the batches as fit into 32 MB, first ones first.
+
+    The format has no strings: arrays of them are lists in the note.
+    """
     from safetensors.numpy import save_file
 
     tensors: dict[str, Array] = {}
+    texts: dict[str, Any] = {}
     kept: list[dict[str, Any]] = []
     total = 0
     for index, batch in enumerate(golden.batches):
         sides = dict(zip(_SIDES, (batch.inputs, golden.source[index], golden.truth[index]), strict=True))
         named = {f"{index}/{side}/{name}": array for side, arrays in sides.items() for name, array in arrays.items()}
         total += sum(array.nbytes for array in named.values())
-        if any(array.dtype.kind == "O" for array in named.values()) or (kept and total > _LARGEST):
+        if kept and total > _LARGEST:
             break
-        tensors |= {name: np.asarray(array, order="C") for name, array in named.items()}
+        texts |= {name: _plain(array.tolist()) for name, array in named.items() if array.dtype.kind == "O"}
+        tensors |= {name: np.asarray(array, order="C") for name, array in named.items() if name not in texts}
         kept.append({"kind": batch.kind, "size": batch.size})
     # One note: safetensors writes several in no fixed order, and the same export would not give the same bytes.
     note: dict[str, Any] = {"batches": kept, "description": golden.description}
     conditions = {i: golden.conditions[i] for i in sorted(golden.conditions) if i < len(kept)}
     if conditions:
         note["conditions"] = {i: {name: found.tolist() for name, found in c.items()} for i, c in conditions.items()}
+    if texts:
+        note["texts"] = texts
     notes = {"golden": json.dumps(note)}
     save_file(tensors, path, metadata=notes)
     path.chmod(0o666 & ~files.umask())  # it makes files that only their owner can read
+
+
+def _plain(texts: Any) -> Any:
+    """Nested lists of strings; TensorFlow gives bytes."""
+    if isinstance(texts, list):
+        return [_plain(text) for text in texts]
+    return texts.decode(errors="surrogateescape") if isinstance(texts, bytes) else texts
 
 
 def load(path: Path) -> Golden:
@@ -73,6 +87,7 @@ def load(path: Path) -> Golden:
         ) from error
     try:
         note = json.loads(notes["golden"])
+        arrays |= {name: np.array(texts, object) for name, texts in note.get("texts", {}).items()}
         conditions = {
             int(i): {name: np.array(found, np.float64) for name, found in each.items()}
             for i, each in note.get("conditions", {}).items()

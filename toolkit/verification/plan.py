@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from exporters.sources.examples import texts
+from exporters.sources.vocabularies import Vocabulary
+from toolkit import words
 from toolkit.errors import BadInput
 from toolkit.runtime.runner import check_inputs
 from toolkit.signature import Signature, TensorSpec
@@ -30,6 +31,7 @@ MINIMUM = 32
 _OTHER_SIZES = ((5, 9), (8, 13))  # two sizes for a dynamic dimension that is not the batch
 _IMAGE_SIZES = ((40, 64), (48, 57))  # and for a side of an image
 _LABELS = "labels"
+_KNOWN = 0.75  # of the values of an input that is looked up: those that the table has
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Batch:
     def nudged(self, generator: np.random.Generator, ulps: int = 1) -> Batch:
         """The same batch, every float moved up or down by that many ULP."""
         return replace(self, inputs={name: _nudged(array, generator, ulps) for name, array in self.inputs.items()})
+
+    def off_zero(self, generator: np.random.Generator) -> Batch:
+        """The same batch, floats below 2^-23 moved up or down by that much: on zeros a model rounds its own numbers,
+        and those are not as small as the last place of zero.
+        """
+        return replace(self, inputs={name: _off_zero(array, generator) for name, array in self.inputs.items()})
 
     @property
     def is_denormal(self) -> bool:
@@ -74,6 +82,14 @@ def _nudged(array: Array, generator: np.random.Generator, ulps: int) -> Array:
     for _ in range(ulps):
         array = np.nextafter(array, towards)
     return array
+
+
+def _off_zero(array: Array, generator: np.random.Generator) -> Array:
+    least = np.finfo(np.float32).eps
+    if not is_float(array.dtype):
+        return array
+    away = np.where(generator.integers(0, 2, array.shape), least, -least)
+    return np.where(np.abs(array) < least, array + away, array).astype(array.dtype)
 
 
 @dataclass(frozen=True)
@@ -132,7 +148,7 @@ def load_data(path: Path, signature: Signature) -> Data:
         raise BadInput("no such file", where=str(path), hint="Give an .npz file with one array per input.")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: _texts_as_objects(file[name]) for name in file.files}
     except Exception as error:
         raise BadInput(
             "it is not an .npz file that can be read", where=str(path), hint="Write it with numpy.savez."
@@ -142,6 +158,13 @@ def load_data(path: Path, signature: Signature) -> Data:
         return _checked(arrays, labels, signature)
     except BadInput as error:
         raise error.at(str(path)) from None
+
+
+def _texts_as_objects(array: Array) -> Array:
+    """Texts of any length, as generated ones are; NumPy's files hold them in as many letters as the longest has."""
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "surrogateescape")
+    return array.astype(object) if array.dtype.kind == "U" else array
 
 
 def _checked(arrays: Mapping[str, Array], labels: Array | None, signature: Signature) -> Data:
@@ -187,11 +210,13 @@ def make(
     seed: int = 7,
     left_out: AbstractSet[str] = frozenset(),
     ranges: Mapping[str, int] | None = None,
+    vocabularies: Mapping[str, Vocabulary] | None = None,
 ) -> Plan:
     """About `count` inputs: half of them real where there is data, the rest generated, in batches of several sizes.
 
     `left_out` are kinds that are not generated; where those are all kinds, the inputs are real ones alone.
     `ranges` says of integer inputs how many values they take, from 0 on; the others are 0 and 1, or what the data hold.
+    `vocabularies` are words and integers that the model is known to look up: most values are among them.
     """
     generator = np.random.default_rng(seed)
     wanted = max(count, MINIMUM)
@@ -203,10 +228,10 @@ def make(
         labels = data.labels[chosen] if data.labels is not None else None
     real = sum(batch.size for batch in batches)
     if set(KINDS) - left_out:
-        batches += _generated(signature, data, wanted - real, generator, left_out, ranges or {})
+        batches += _generated(signature, data, wanted - real, generator, left_out, ranges or {}, vocabularies or {})
     elif signature.batch:
         batches += _dependence(signature, batches)
-    return Plan(tuple(batches), seed, labels, _not_tried(signature, data, ranges or {}))
+    return Plan(tuple(batches), seed, labels, _not_tried(signature, data, {*(ranges or {}), *(vocabularies or {})}))
 
 
 def _choose(rows: int, wanted: int, generator: np.random.Generator) -> Array:
@@ -271,6 +296,7 @@ def _generated(
     generator: np.random.Generator,
     left_out: AbstractSet[str],
     ranges: Mapping[str, int],
+    vocabularies: Mapping[str, Vocabulary],
 ) -> list[Batch]:
     sizes = _batch_sizes(signature, wanted)
     batches: list[Batch] = []
@@ -285,6 +311,7 @@ def _generated(
                 data.arrays.get(spec.name) if data else None,
                 generator,
                 ranges.get(spec.name) if data is None or data.is_example else None,
+                vocabularies.get(spec.name),
             )
             for spec in signature.inputs
         }
@@ -343,17 +370,28 @@ def _array(
     data: Array | None,
     generator: np.random.Generator,
     values: int | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Array:
     shape = spec.with_sizes(sizes)
     if spec.dtype == "string":
-        return texts(generator, shape)
+        own = Vocabulary(tuple(np.ravel(data)), is_closed=True) if data is not None and data.size else vocabulary
+        return _known_or(words.drawn(generator, shape), own, generator)
     if spec.dtype == "bool":
         return np.asarray(generator.integers(0, 2, shape)).astype(bool)
     if spec.dtype.startswith(("int", "uint")):
         held = (int(data.min()), int(data.max())) if data is not None and data.size else (0, 1)
         low, high = (0, 255) if spec.is_pictures else (0, values - 1) if values else held
-        return np.asarray(generator.integers(low, high + 1, shape)).astype(dtype_of(spec.dtype))
+        drawn = np.asarray(generator.integers(low, high + 1, shape)).astype(dtype_of(spec.dtype))
+        return _known_or(drawn, vocabulary if data is None else None, generator)
     return np.asarray(_makers(_Scale.of(data))[kind](generator, shape)).astype(dtype_of(spec.dtype))
+
+
+def _known_or(drawn: Array, known: Vocabulary | None, generator: np.random.Generator) -> Array:
+    """The values drawn, most of them replaced by values that the model knows, and all where it takes no others."""
+    if known is None:
+        return drawn
+    chosen = np.asarray(known.array.astype(drawn.dtype)[generator.integers(0, len(known.values), drawn.shape)])
+    return chosen if known.is_closed else np.asarray(np.where(generator.random(drawn.shape) < _KNOWN, chosen, drawn))
 
 
 def _dependence(signature: Signature, batches: Sequence[Batch]) -> list[Batch]:
@@ -370,8 +408,8 @@ def _dependence(signature: Signature, batches: Sequence[Batch]) -> list[Batch]:
     return [Batch("repeated row", rows(repeated), times), Batch("permuted rows", rows(permuted), model.size)]
 
 
-def _not_tried(signature: Signature, data: Data | None, ranges: Mapping[str, int]) -> tuple[str, ...]:
-    """What the plan leaves out, in words, for the report."""
+def _not_tried(signature: Signature, data: Data | None, understood: AbstractSet[str]) -> tuple[str, ...]:
+    """What the plan leaves out, in words, for the report; of the inputs `understood` it has all that they may be."""
     missing = ["magnitudes above 1e4", "batches above 64"]
     if data is None:
         missing.insert(0, "real data (none was given: --data FILE.npz)")
@@ -380,7 +418,7 @@ def _not_tried(signature: Signature, data: Data | None, ranges: Mapping[str, int
     missing += [f"sizes of '{symbol}' that are no multiples of {number}" for symbol, number in signature.multiples]
     for spec in signature.inputs:
         if spec.dtype.startswith(("int", "uint")) and not spec.is_pictures:
-            if (data is None or data.is_example) and spec.name in ranges:
+            if (data is None or data.is_example) and spec.name in understood:
                 continue  # all that it may be
             known = data is not None
             missing.append(f"'{spec.name}' outside the data's range" if known else f"'{spec.name}' other than 0 and 1")

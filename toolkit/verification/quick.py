@@ -33,7 +33,7 @@ def check(pool: WorkerPool, source: Side, path: Path) -> str | None:
         batches.append(
             Batch(
                 "example",
-                examples.arrays(signature, sizes, seed=step, like=source.given),
+                examples.arrays(signature, sizes, seed=step, like=source.known),
                 sizes.get(signature.batch or "", 1),
             )
         )

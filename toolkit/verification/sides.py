@@ -15,6 +15,7 @@ import numpy as np
 
 from exporters.precision.kinds import FULL
 from exporters.sources.source import Source
+from exporters.sources.vocabularies import Vocabulary
 from toolkit import formats, safety
 from toolkit.bench.latency import Timed
 from toolkit.contract import Contract
@@ -45,6 +46,7 @@ class Side:
     was_training: bool = False
     notes: tuple[str, ...] = ()
     ranges: Mapping[str, int] = field(default_factory=dict)  # of an integer input: 0 up to, and without, this
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)  # what it looks up, by input
     given: Mapping[str, Array] = field(default_factory=dict)  # example inputs that came with the model
     handles: list[tuple[Caller, str]] = field(default_factory=list)
     float64: tuple[Caller, str] | None = None
@@ -53,6 +55,11 @@ class Side:
     prints: list[Fingerprint] | None = None
     is_plain: bool = False  # whether it is seen to compute in float32 or more all through
     own_precision: str = FULL  # in which the model itself computes, between float32 inputs and outputs
+
+    @property
+    def known(self) -> dict[str, Array]:
+        """Values that its inputs may have: those that it looks up, and those of the examples that came with it."""
+        return {name: vocabulary.array for name, vocabulary in self.vocabularies.items()} | dict(self.given)
 
     def run(self, batches: Sequence[Batch]) -> Outputs:
         return self._run(self.worker, self.handle, batches)
@@ -93,6 +100,15 @@ class Side:
         self.float64 = (worker, opened["handle"])
         self.handles.append(self.float64)
         self.truth = str(opened["how"])
+
+    def run_moved(self, batches: Sequence[Batch], known: Sequence[Fingerprint]) -> Outputs:
+        """In float64, with every constant that is not one of those weights moved by 1 ULP."""
+        worker, handle = self._moved([(item.size, item.hash) for item in known])
+        self.handles.append((worker, handle))
+        return self._run(worker, handle, batches)
+
+    def _moved(self, known: list[tuple[int, int]]) -> tuple[Caller, str]:
+        return self.worker, self.worker.call(f"{_TASKS}:open_moved", {"handle": self.handle, "known": known})
 
     def is_open(self) -> bool:
         """Whether its worker still knows the model; another file may have brought the worker down."""
@@ -171,6 +187,12 @@ class FileSide(Side):
         self._remember(worker, opened)
         self.own_precision = opened["precision"]
 
+    def _moved(self, known: list[tuple[int, int]]) -> tuple[Caller, str]:
+        if self.format != "onnx":
+            return super()._moved(known)
+        worker = self.pool.worker("torch", "cpu")
+        return worker, worker.call(f"{_TASKS}:open_onnx_moved", {**self._described(), "known": known})
+
     def _described(self) -> dict[str, Any]:
         """What the torch worker rebuilds an ONNX file from."""
         params: dict[str, Any] = {"path": str(self.path.absolute()), "signature": self.signature.to_json()}
@@ -234,6 +256,7 @@ def open_source(pool: WorkerPool, source: Source, model: Any = None, device: str
         was_training=opened["was_training"],
         notes=tuple(opened["notes"]),
         ranges=opened["ranges"],
+        vocabularies={name: Vocabulary.from_json(data) for name, data in opened["vocabularies"].items()},
         given=opened["given"],
     )
     if isinstance(opened_side, OnnxSource):

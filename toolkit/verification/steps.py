@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exporters.graph.protos import all_nodes
 from toolkit.signature import Signature
 from toolkit.verification import compare
 from toolkit.verification.plan import Batch
@@ -30,15 +31,7 @@ ROUNDING = ("QuantizeLinear", "DynamicQuantize", "QLinear", "QGemm", "QAttention
 
 def rounds(graph: onnx.GraphProto) -> bool:
     """Whether a node of the graph, or of one within it, rounds to steps."""
-    return any(node.op_type.startswith(ROUNDING) for node in _nodes(graph))
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+    return any(node.op_type.startswith(ROUNDING) for node in all_nodes(graph))
 
 
 def conditions(side: Side, batches: Sequence[Batch], truth: Outputs) -> dict[int, dict[str, Array]]:

@@ -70,7 +70,7 @@ class Subject:
         if self.extra is None:
             left_out = self.yardstick.asked.left_out if self.yardstick else frozenset()
             fresh = plan.make(self.signature, self.data, count=count, seed=seed, left_out=left_out,
-                              ranges=self.side.ranges)  # fmt: skip
+                              ranges=self.side.ranges, vocabularies=self.side.vocabularies)  # fmt: skip
             self.extra = self.in_precision(reference.ask(self.side, fresh.batches))
         return self.extra
 
@@ -84,7 +84,7 @@ class Subject:
         """The answers, with the condition of the inputs above `limit` where those are few; kept for the next rows."""
         if self.side is None or self.yardstick or not answers.in_float64 or answers.doubts:
             return answers
-        beyond = condition.beyond(self.signature, answers.source, compared, limit)
+        beyond = condition.beyond(self.signature, answers.batches, answers.source, compared, limit)
         found = condition.weigh(self.side, answers, beyond)
         if answers is self.answers:
             self.answers = found
@@ -112,7 +112,8 @@ def subject_of(pool: WorkerPool, side: Side, resolved: Source, data: str | Path 
     asked = reduced.reduction(settings.precision, settings.calibrate, real, side.signature, settings.formats)
     if asked.precision == "int8" and real is None and settings.calibrate is not None:
         real = plan.load_data(reduced.files(Path(settings.calibrate))[0], side.signature)
-    planned = partial(plan.make, side.signature, real, seed=settings.seed, left_out=asked.left_out, ranges=side.ranges)
+    planned = partial(plan.make, side.signature, real, seed=settings.seed, left_out=asked.left_out,
+                      ranges=side.ranges, vocabularies=side.vocabularies)  # fmt: skip
     settings.stage(f"run {resolved.name}")
     made = planned(count=settings.count) if settings.count else _affordable(side, planned)
     made = replace(made, not_tried=(*made.not_tried, *asked.not_tried))

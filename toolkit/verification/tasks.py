@@ -16,7 +16,7 @@ from toolkit.errors import Inconclusive, MissingOutput
 from toolkit.pipeline import from_table
 from toolkit.runtime.runner import Runner
 from toolkit.signature import Signature
-from toolkit.verification import float64
+from toolkit.verification import constants, float64
 from toolkit.verification.weights import fingerprints as fingerprints_of
 from toolkit.worker.session import Session
 
@@ -113,6 +113,25 @@ def open_onnx_float64(
     before = from_table(pipeline, "preprocess") if pipeline is not None else None
     model = float64.of_onnx(Path(path), Signature.from_json(signature), before, like, few_bits=few_bits)
     return {"handle": session.keep(model), "how": model.how, "precision": model.precision}
+
+
+def open_moved(session: Session, handle: str, known: Sequence[tuple[int, int]]) -> str:
+    """The opened file in float64 with its constants, all but those weights (size, hash), moved by 1 ULP."""
+    return session.keep(constants.of_runner(session.objects[handle], [(size, bits) for size, bits in known]))
+
+
+def open_onnx_moved(
+    session: Session,
+    path: str,
+    signature: Mapping[str, Any],
+    known: Sequence[tuple[int, int]],
+    pipeline: Mapping[str, Any] | None = None,
+) -> str:
+    """An ONNX file likewise."""
+    before = from_table(pipeline, "preprocess") if pipeline is not None else None
+    return session.keep(
+        constants.of_onnx(Path(path), Signature.from_json(signature), before, [(size, bits) for size, bits in known])
+    )
 
 
 def open_in_steps(

@@ -23,7 +23,7 @@ def callables_of(frozen: FrozenGraph, count: int) -> list[Callable[[Mapping[str,
     if not weights:
         raise Inconclusive("the model has no weights that could be moved")
     fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}:0" for name in weights)]
-    function = function_of(tf, graph_def, fed, [name for _, name in frozen.outputs])
+    function = function_of(tf, graph_def, fed, [name for _, name in frozen.outputs], frozen.handles)
 
     def moved(seed: int) -> list[Any]:
         return [tf.constant(_moved(array, seed)) for array in weights.values()]

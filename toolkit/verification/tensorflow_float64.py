@@ -35,7 +35,7 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
     fetched = [tensor for _, tensor in frozen.outputs]
     fed = [*(tensor for _, tensor in frozen.inputs), *(f"{name}{ending}:0" for name in frozen.weights)]
     try:
-        function = function_of(tf, graph_def, fed, fetched)
+        function = function_of(tf, graph_def, fed, fetched, frozen.handles)
     except (ValueError, TypeError) as error:
         raise Inconclusive(f"TensorFlow cannot build the graph in float64 ({said(error)})") from error
 
@@ -52,9 +52,18 @@ def callable_of(frozen: FrozenGraph) -> Callable[[Mapping[str, Array]], dict[str
     return call
 
 
-def function_of(tf: Any, graph_def: Any, fed: Sequence[str], fetched: Sequence[str]) -> Any:
-    """A graph as a function of tensors, given by position in the order of `fed`, that returns a list."""
-    wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+def function_of(tf: Any, graph_def: Any, fed: Sequence[str], fetched: Sequence[str], handles: Mapping[str, Any]) -> Any:
+    """A graph as a function of tensors, given by position in the order of `fed`, that returns a list.
+
+    `handles` are its lookup tables', by tensor name.
+    """
+
+    def imported() -> None:
+        graph = tf.compat.v1.get_default_graph()
+        captured = {name: graph.capture(handle) for name, handle in handles.items()}
+        tf.import_graph_def(graph_def, name="", input_map=captured)
+
+    wrapped = tf.compat.v1.wrap_function(imported, [])
     element = wrapped.graph.get_tensor_by_name
     given = [element(name) for name in fed]
     # Without a signature, TensorFlow writes all arguments, weights too, into an error's text at every call.

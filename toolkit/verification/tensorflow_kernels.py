@@ -134,6 +134,13 @@ def _bits(tf: Any, node: Any, x: Any) -> Any:
     return tf.bitcast(narrow, tf.dtypes.as_dtype(node.attr["type"].type))
 
 
+def _looked_up(tf: Any, _: Any, table: Any, keys: Any, default: Any) -> Any:
+    """A table stays what it was made: float32 where it holds floats."""
+    narrow = [tf.cast(each, tf.float32) if each.dtype == tf.float64 else each for each in (keys, default)]
+    found = tf.raw_ops.LookupTableFindV2(table_handle=table, keys=narrow[0], default_value=narrow[1])
+    return tf.cast(found, default.dtype) if default.dtype == tf.float64 else found
+
+
 FORMS: dict[str, Form] = {
     "AdjustContrastv2": _contrast,
     "AvgPool3D": _pool_3d,
@@ -142,6 +149,7 @@ FORMS: dict[str, Form] = {
     "FusedBatchNormV2": _batch_norm,
     "FusedBatchNormV3": _batch_norm,
     "LRN": _local_response,
+    "LookupTableFindV2": _looked_up,
     "MaxPool3D": _pool_3d,
     "ResizeArea": _by_matrices,
     "ResizeBicubic": _by_matrices,
@@ -150,7 +158,12 @@ FORMS: dict[str, Form] = {
 }
 
 
-_RANKS = {"AvgPool3D": 5, "MaxPool3D": 5, "Bitcast": None}  # of the first input; of the others it is 4
+_RANKS = {
+    "AvgPool3D": 5,
+    "MaxPool3D": 5,
+    "Bitcast": None,
+    "LookupTableFindV2": None,
+}  # of the first input; of the others it is 4
 
 
 def small_graph(node: Any) -> Any:

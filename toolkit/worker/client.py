@@ -79,7 +79,7 @@ class Worker:
         if self.alive:
             return
         self._kill()  # one that died between two calls leaves pipes and a folder
-        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-")
+        self._folder = tempfile.TemporaryDirectory(prefix="toolkit-worker-", ignore_cleanup_errors=True)
         settings = environment(self.limits.threads)
         if self.device == "cpu":
             settings["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -113,7 +113,9 @@ def _slice(given: Call) -> Any:
         return None
     axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
     rank = given.rank()
-    if not all(isinstance(one, int) for one in (*axes, *steps)) or min(steps) < 1 or rank is None:
+    if rank is None or not all(isinstance(each, list) for each in (axes, steps)):
+        return None
+    if not all(isinstance(one, int) for one in (*axes, *steps)) or min(steps) < 1:
         return None
     axes = [axis % rank for axis in axes]
     x = given.argument(0)
