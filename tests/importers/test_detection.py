@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
+import pytest
 import torch
 from onnx import parser
 
@@ -51,6 +52,30 @@ def test_boxes_without_an_area_suppress_nothing() -> None:
     assert onnx_to_torch.build(model)(torch.tensor(boxes), torch.tensor(scores)).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_regions_without_an_area_are_nothing(mode: str) -> None:
+    model = parser.parse_model(f"""<ir_version: 8, opset_import: ["" : 16]>
+        g (float[1, 2, 8, 8] x, float[k, 4] regions, int64[k] images) => (float[k, 2, 2, 2] y)
+        {{ y = RoiAlign <output_height = 2, output_width = 2, mode = "{mode}"> (x, regions, images) }}""")
+    inputs = {
+        "x": np.random.default_rng(0).standard_normal((1, 2, 8, 8)).astype(np.float32),
+        "regions": np.array([[1, 1, 1, 1], [5, 5, 1, 1], [1, 1, 5, 1], [2, 2, 4, 4]], np.float32),
+        "images": np.zeros(4, np.int64),
+    }
+    expected = run(model, **inputs)
+    assert not expected[:3].any()
+    found = onnx_to_torch.build(model)(*map(torch.tensor, inputs.values()))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+def test_a_number_alone_has_one_place() -> None:
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["" : 16]>
+        g (float x) => (int64[a, n] y) { y = NonZero (x) }""")
+    for number in (2, 0):
+        x = np.array(number, np.float32)
+        assert onnx_to_torch.build(model)(torch.tensor(x)).tolist() == run(model, x=x).tolist()
+
+
 def test_a_reshape_holds_where_nothing_was_found() -> None:
     graph = ir.from_proto(parser.parse_model(PAIRS))
     nothing_found.guard(graph)
@@ -66,8 +91,17 @@ def test_a_reshape_holds_where_nothing_was_found() -> None:
     assert expected.shape == (0, 0, 3)
 
 
-def test_other_reshapes_stay() -> None:
-    graph = ir.from_proto(parser.parse_model(PAIRS.replace("Compress <axis = 0> (x, wanted)", "Identity(x)")))
+OTHER = {
+    "of all": PAIRS.replace("Compress <axis = 0> (x, wanted)", "Identity(x)"),
+    "by two sizes at once": PAIRS.replace("Gather(sizes, first)", "Slice(sizes, first, two)")
+    .replace("int64[1] first = {0},", "int64[1] first = {0}, int64[1] two = {2},")
+    .replace("(found, rest, three)", "(found, rest)"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_other_reshapes_stay(name: str) -> None:
+    graph = ir.from_proto(parser.parse_model(OTHER[name]))
     before = [node.op_type for node in graph.graph]
     nothing_found.guard(graph)
     assert [node.op_type for node in graph.graph] == before

@@ -11,7 +11,6 @@ from tests.importers.suites import script
 SENSELESS = "a size grew that the operator fixes: boxes of four numbers, two numbers of a region per axis"
 # Cases that differ at some size -> why, and it is not the importer's fault.
 EXCUSED = {
-    "test_image_decoder_decode_webp_rgb": "ImageDecoder does not open this format",
     "test_nonmaxsuppression_center_point_box_format": SENSELESS,
     "test_resize_tf_crop_and_resize": SENSELESS,
     "test_qlinearmatmul_2D_uint8_float16": "a tie, which the reference rounds in half precision",

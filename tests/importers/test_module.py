@@ -239,3 +239,16 @@ def test_casts_to_a_narrow_type_follow_the_module_into_double():
     found = module.double()(wide)
     assert found.dtype == torch.float64
     assert torch.equal(found, wide @ torch.tensor(np.float16([[0.3, -1.7], [2.2, 0.9]])).double())
+
+
+@pytest.mark.parametrize(("axis", "step"), [(1, 1), (-1, 2), (0, 1)])
+def test_a_slice_may_be_told_its_axes_and_its_steps_by_tensors(axis: int, step: int) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[n, m] x, int64[1] axes, int64[1] steps) => (float[k, l] y) <int64[1] first = {0}, int64[1] end = {2}>
+        { y = Slice (x, first, end, axes, steps) }"""
+    x = torch.arange(12.0).reshape(3, 4)
+    given = (x, torch.tensor([axis]), torch.tensor([step]))
+    expected = x[:2:step] if axis == 0 else x[:, :2:step]
+    module = onnx_to_torch.build(parser.parse_model(text))
+    assert torch.equal(module(*given), expected)
+    assert torch.equal(scripted(module)(*given), expected)

@@ -198,3 +198,13 @@ def test_what_exporters_write_is_recognised(name: str, exporter: Callable[..., o
     other = torch.randn(3, 6, 5, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         torch.testing.assert_close(onnx_to_torch.build(proto)(other), model(other))
+
+
+def test_products_of_integers_stay_what_a_runtime_knows() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 13]> g (int32[B,3] x) => (int32[B,2] y)
+        <int32[3,2] w = {1, 2, 3, 4, 5, 6}, int32[2] b = {1, 2}> { p = MatMul (x, w) y = Add (p, b) }"""
+    model = onnx.parser.parse_model(text)
+    graph, counts = recognised(model, for_file=True)
+    assert counts == {}
+    given = {"x": np.array([[1, 2, 3]], np.int32)}
+    assert np.array_equal(in_onnxruntime(ir.to_proto(graph), given), [[23, 30]])

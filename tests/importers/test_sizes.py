@@ -172,3 +172,16 @@ def test_arithmetic_of_free_and_fixed_sizes_stays(operator: str, numbers: list[i
     x = np.zeros((batch, height), np.float32)
     expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
     np.testing.assert_array_equal(ReferenceEvaluator(ir.to_proto(after)).run(None, {"x": x})[0], expected)
+
+
+def test_where_one_counts_from_and_to_is_no_weight() -> None:
+    """PyTorch's exporter may leave the ends of a `torch.arange` among the weights."""
+    model = clean(ir.from_proto(parser.parse_model(f"""{HEAD}
+        counted (float[batch, 4] x) => (float[batch, 4] y)
+        <float start = {{0}}, float end = {{4}}, float step = {{1}}>
+        {{
+            places = Range (start, end, step)
+            y = Mul (x, places)
+        }}""")))  # fmt: skip
+    assert [node.op_type for node in model.graph] == ["Mul"]
+    assert model.graph.initializers["places"].const_value.numpy().tolist() == [0, 1, 2, 3]

@@ -77,3 +77,36 @@ def test_a_network_is_cut_where_it_is_cheapest() -> None:
     side = network.source_side()
     assert side == {SOURCE, "a", "b", "d"}
     assert sum(capacity for tail, head, capacity in edges if tail in side and head not in side) == 6
+
+
+# What stays as it is in older opsets: a softmax over several axes, amounts that are no input.
+OLDER = {
+    "a softmax of several axes": (11, "a = First (x) b = Softmax <axis = 1> (a) y = Last (b)"),
+    "a pad by attributes": (10, "a = First (x) b = Pad <pads = [0, 0, 1, 2, 0, 1, 0, 3]> (a) y = Last (b)"),
+}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_opsets_keep_their_meaning(name: str) -> None:
+    opset, nodes = OLDER[name]
+    before = _model(nodes)
+    before.opset_import[0].version = opset
+    after = ir.to_proto(reduce_transposes(clean.infer_shapes(ir.from_proto(before))))
+    assert _counted(after) == _counted(before)
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    expected, found = (ReferenceEvaluator(model).run(None, {"x": x})[0] for model in (before, after))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_constant_of_several_nodes_without_names_is_turned_for_each() -> None:
+    before = _model("a = First (x) b = Add (a, c) d = Mul (b, c) y = Last (d)".replace("N", "3"))
+    cube = np.random.default_rng(1).normal(size=(1, 3, 3, 3)).astype(np.float32)
+    before.graph.initializer.append(onnx.numpy_helper.from_array(cube, "c"))
+    for value in (*before.graph.input, *before.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            dim.dim_value = 3
+    after = ir.to_proto(reduce_transposes(clean.infer_shapes(ir.from_proto(before))))
+    assert _counted(after) == 0
+    x = np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32)
+    expected, found = (ReferenceEvaluator(model).run(None, {"x": x})[0] for model in (before, after))
+    np.testing.assert_array_equal(found, expected)
