@@ -59,7 +59,6 @@ TOLD = {
     r"has no tensors of type|can't convert np.ndarray|is no tensor of a known rank|of which Keras has no": NO_TYPE,
     r"is TensorFlow's own": "TensorFlow's own operations, which a SavedModel alone holds",
     r"computed from several unknown sizes": "a size computed from several unknown sizes has no Keras form",
-    r"ImageDecoder: a file that is no": "ImageDecoder opens neither WebP nor JPEG 2000",
     r"not built, see the column model": "not built, see the column of the model",
     r"not built": "not built, see the column eager",
     r"(identity|sequence_at|sequence_insert)\(Tensor": "a sequence whose type TorchScript is not told",
