@@ -1,8 +1,8 @@
 """A frozen TensorFlow graph as ONNX: tf2onnx, with what it lacks added and what it gets wrong put right.
 
-`complex_numbers` takes these apart, `rewrites` gives patterns a better form first, `operators` holds TensorFlow
-operators that tf2onnx has no form of, or a wrong one, and `convert` runs it on a frozen graph and refuses what it left
-unconverted.
+`convert` runs it on a frozen graph and refuses what it left unconverted. Before it `complex_numbers` takes those apart,
+and `rewrites` gives patterns a better form; `operators` is the table of what ONNX says in other words, with the words
+by subject: `arithmetic`, `convolution`, `lookup`, `matrices`, `places`, `resizing`, `segments`, `spectral`.
 """
 
 from exporters.graph.from_tensorflow.convert import to_onnx

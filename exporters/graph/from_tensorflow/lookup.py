@@ -1,4 +1,4 @@
-"""TensorFlow's lookup tables, and comparisons of words, as ONNX's LabelEncoder, in the way of `elementary`.
+"""TensorFlow's lookup tables, and comparisons of words, as ONNX's LabelEncoder, in the way of `arithmetic`.
 
 tf2onnx has tables from words to numbers and back alone, and reads words as numbers where they are compared.
 """
@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from exporters.graph.from_tensorflow.writer import Array, Writer
+from exporters.graph.from_tensorflow.writer import BOOL, INT64, STRING, Array, Writer
 from exporters.graph.tensorflow_tables import FIND, Table, holder
 from toolkit.errors import UnsupportedOperator
 
 _ML = "ai.onnx.ml"
-_INT64, _STRING, _BOOL = 7, 8, 9  # ONNX's numbers for them
 _TF_STRING = 7  # TensorFlow's
 _SIZE = "LookupTableSizeV2"
 _COMPARED = ("Equal", "NotEqual")
@@ -43,7 +42,7 @@ def _find(by_node: Mapping[str, Table], write: Writer, _handle: str, keys: str, 
         raise UnsupportedOperator(f"ONNX has no form of {FIND} (in '{name}'): its table is not known in advance")
     missing = np.asarray(otherwise.get_tensor_value(as_list=False)).reshape(-1)
     of_words = table.keys.dtype.kind in "OS"
-    wide = keys if of_words or write.dtype(keys) == np.int64 else write("Cast", keys, to=_INT64)
+    wide = keys if of_words or write.dtype(keys) == np.int64 else write("Cast", keys, to=INT64)
     found = _encoded(write, wide, table.keys, table.values, missing)
     narrow = table.values.dtype.kind == "i" and table.values.dtype != np.int64
     return write("Cast", found, to=write.graph.get_dtype(write.node.output[0])) if narrow else found
@@ -57,12 +56,12 @@ def _compared(write: Writer, one: str, other: str, *, is_equal: bool) -> str | N
     """Whether words are a given word; None where neither side is one."""
     for words, word in ((one, other), (other, one)):
         given = write.graph.get_node_by_output(word)
-        if write.graph.get_dtype(words) != _STRING or given is None or not given.is_const():
+        if write.graph.get_dtype(words) != STRING or given is None or not given.is_const():
             continue
         key = np.asarray(given.get_tensor_value(as_list=False)).reshape(-1)
         if key.size == 1:
             found = _encoded(write, words, key, np.array([int(is_equal)]), np.array([int(not is_equal)]))
-            return write("Cast", found, to=_BOOL)
+            return write("Cast", found, to=BOOL)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Rows joined by where they belong: TensorFlow's segments, and one-hot rows, in the way of `elementary`.
+"""Rows joined by where they belong: TensorFlow's segments, and one-hot rows, in the way of `arithmetic`.
 
 An index below zero counts from the end in ONNX; in TensorFlow it belongs nowhere. A segment without rows has a value of
 its own: the least or the largest number that there is, or 0 where the indices are sorted.
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from exporters.graph.from_tensorflow.writer import Writer
+from exporters.graph.from_tensorflow.writer import BOOL, INT64, Writer
 
-_BOOL, _INT64 = 9, 7  # ONNX's numbers for them
 _SINCE = {"add": 16, "mul": 16, "max": 18, "min": 18}  # the opsets whose ScatterND reduces so
 _LAST = np.iinfo(np.int64).max
 
@@ -37,7 +36,7 @@ def _reduced(write: Writer, data: str, ids: str, count: str, reduction: str) -> 
         return None
     inner = write("Slice", write("Shape", data), _numbers(write, len(shape)), _numbers(write, _LAST))
     rows = write("Reshape", data, write("Concat", _numbers(write, -1), inner, axis=0))
-    flat = write("Reshape", write("Cast", ids, to=_INT64), _numbers(write, -1, 1))
+    flat = write("Reshape", write("Cast", ids, to=INT64), _numbers(write, -1, 1))
     places = write("Where", write("Less", flat, _numbers(write, 0)), count, flat)
     room = write("Concat", write("Add", count, _numbers(write, 1)), inner, axis=0)
     start = write("Expand", write.like(data, _neutral(write.dtype(data), reduction)), room)
@@ -46,7 +45,7 @@ def _reduced(write: Writer, data: str, ids: str, count: str, reduction: str) -> 
 
 
 def _unsorted(write: Writer, data: str, ids: str, count: str, *, reduction: str) -> str | None:
-    wanted = write("Reshape", write("Cast", count, to=_INT64), _numbers(write, 1))
+    wanted = write("Reshape", write("Cast", count, to=INT64), _numbers(write, 1))
     return _reduced(write, data, ids, wanted, reduction)
 
 
@@ -55,7 +54,7 @@ def _sorted(write: Writer, data: str, ids: str, *, reduction: str, mean: bool = 
     shape = write.shape(data)
     if shape is None:
         return None
-    last = write("Slice", write("Cast", ids, to=_INT64), _numbers(write, -1), _numbers(write, _LAST))
+    last = write("Slice", write("Cast", ids, to=INT64), _numbers(write, -1), _numbers(write, _LAST))
     count = write("Add", last, _numbers(write, 1))
     found = _reduced(write, data, ids, count, reduction)
     if found is None or reduction == "mul" or (reduction == "add" and not mean):
@@ -75,8 +74,8 @@ def _one_hot(write: Writer, ids: str, depth: str, on: str, off: str) -> str | No
     shape, axis = write.shape(ids), int(write.node.get_attr("axis").i)
     if shape is None:
         return None
-    wide = write("Cast", ids, to=_INT64)
-    size = write("Reshape", write("Cast", depth, to=_INT64), _numbers(write, 1))
+    wide = write("Cast", ids, to=INT64)
+    size = write("Reshape", write("Cast", depth, to=INT64), _numbers(write, 1))
     places = write("Where", write("Less", wide, _numbers(write, 0)), size, wide)
     if not shape:  # ONNX's wants an axis at least
         row = write("OneHot", write("Reshape", places, _numbers(write, 1)), size, _numbers(write, 0, 1), axis=-1)
@@ -86,11 +85,11 @@ def _one_hot(write: Writer, ids: str, depth: str, on: str, off: str) -> str | No
             values = write("Concat", *(write("Reshape", each, _numbers(write, 1)) for each in (off, on)), axis=0)
             return write("OneHot", places, size, values, axis=axis)
         marks = write("OneHot", places, size, _numbers(write, 0, 1), axis=axis)
-    return write("Where", write("Cast", marks, to=_BOOL), on, off)
+    return write("Where", write("Cast", marks, to=BOOL), on, off)
 
 
 def _inverse_permutation(write: Writer, x: str) -> str:
-    places = write("Cast", x, to=_INT64)
+    places = write("Cast", x, to=INT64)
     zero, one = (write.constant(np.array(number, np.int64)) for number in (0, 1))
     size = write("Squeeze", write("Shape", x), _numbers(write, 0))
     count = write("Range", zero, size, one)

@@ -1,4 +1,4 @@
-"""TensorFlow's complex numbers and Fourier transforms as ONNX's, in the way of `elementary`.
+"""TensorFlow's complex numbers and Fourier transforms as ONNX's, in the way of `arithmetic`.
 
 tf2onnx holds complex numbers as two halves along a first axis, ONNX's DFT wants them along a last one. Before opset 17
 ONNX has no DFT, and ONNX Runtime's loses digits where the size is no power of two: there it is a product with waves.

@@ -9,6 +9,8 @@ import numpy as np
 from toolkit.errors import UnsupportedOperator
 
 Array = np.ndarray[Any, Any]
+
+FLOAT, INT32, INT64, STRING, BOOL = 1, 6, 7, 8, 9  # ONNX's numbers for dtypes
 _WITH_AXES, _AXES_AS_INPUT = frozenset({"ReduceSum", "Squeeze", "Unsqueeze"}), 13  # an attribute in older opsets
 
 
