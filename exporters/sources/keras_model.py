@@ -37,6 +37,7 @@ class KerasRunner(TensorFlowRunner):
         keras = self._import_keras()
         tf = self._enter_tensorflow()
         self.runtime = f"keras {keras.__version__}"
+        _forget_names()
         with tf.device(self._place):
             self.model, example = self._build(keras)
         if not isinstance(self.model, keras.Model):
@@ -117,6 +118,17 @@ class KerasRunner(TensorFlowRunner):
                 hint="Describe them: --input NAME:DTYPE[batch,...]; or let the factory return (model, example_inputs).",
             )
         return example_signature(example)
+
+
+def _forget_names() -> None:
+    """Let Keras number its layers from the start, as in a new process.
+
+    A worker that stays warm may have built the same model before, and its outputs would have other names now.
+    Keras' own `clear_session` also forgets what the user's module has set as it was imported, such as a dtype policy.
+    """
+    from keras.src.utils import naming
+
+    naming.reset_uids()
 
 
 def _training(model: Any, training: bool) -> dict[str, bool]:

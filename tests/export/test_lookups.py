@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 
+from exporters.graph import words
 from tests.conftest import COUNT
 from toolkit import bundle
 from toolkit.cli import invoke
-from toolkit.errors import ExportFailed
+from toolkit.errors import ExportFailed, UnsupportedOperator
 from toolkit.verification import verifier
 
 QUICK = {"count": COUNT, "latency": False}
@@ -118,6 +120,43 @@ def test_what_is_looked_up_comes_along(sources, name, targets):
         assert invoke(["bench", str(made.path), "--threads", "1"]) == 0
 
 
+def test_a_file_that_reads_words_is_looked_at_in_float64(sources):
+    made = bundle.export("lookups:build_structured", ["onnx"], sources / "out", **QUICK)
+    model = onnx.load(made.file("onnx"))
+    (weight,) = (item for item in model.graph.initializer if list(item.dims) == [8, 1])
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[0] *= np.float32(1 + 1e-4)
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, sources / "wrong.onnx")
+    report = verifier.verify("lookups:build_structured", [made.file("onnx"), sources / "wrong.onnx"], **QUICK)
+    assert [(row.verdict.value, row.lenses[0].passed) for row in report.rows] == [("PASS", True), ("FAIL", False)], [
+        row.reason for row in report.rows
+    ]
+
+
+def test_words_that_floats_decide_have_no_exact_front():
+    graph = onnx.parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 20, "ai.onnx.ml" : 4]>
+        g (string[N] s, float[N] x) => (float[N] y) {
+            number = ai.onnx.ml.LabelEncoder<keys_strings = ["a", "b"], values_int64s = [1, 2]>(s)
+            f = Cast<to = 1>(number)
+            y = Mul(f, x)
+        }""")
+    divided = words.divide(ir.from_proto(graph))
+    assert [value.name for value in divided.rest.graph.inputs] == ["x", "number"]
+    (found,) = divided.look_up({"s": np.array(["b", "c", "a"], object)}).values()
+    assert found.tolist() == [2, -1, 1]
+    decided = onnx.parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 20, "ai.onnx.ml" : 4]>
+        g (string[N] s, float[N] x) => (int64[N] y) {
+            t = Cast<to = 8>(x)
+            joined = StringConcat(s, t)
+            y = ai.onnx.ml.LabelEncoder<keys_strings = ["a", "b"], values_int64s = [1, 2]>(joined)
+        }""")
+    with pytest.raises(UnsupportedOperator, match="computed from each other"):
+        words.divide(ir.from_proto(decided))
+
+
 def test_tables_of_a_module(sources):
     made = bundle.export(
         "lookups:build_tables", ["onnx", "savedmodel"], sources / "out", framework="tensorflow", **QUICK
@@ -135,13 +174,13 @@ def test_tables_of_a_module(sources):
 
 
 def test_words_come_as_data(sources):
-    words = np.array([["a"], ["c"], ["b"]])
-    np.savez(sources / "words.npz", word=words)
-    np.savez(sources / "bytes.npz", word=words.astype("S1"))
+    given = np.array([["a"], ["c"], ["b"]])
+    np.savez(sources / "words.npz", word=given)
+    np.savez(sources / "bytes.npz", word=given.astype("S1"))
     for data in ("words.npz", "bytes.npz"):
         made = bundle.export("lookups:build_closed", "onnx", sources / "out", data=sources / data, **QUICK)
         assert made.report.passed
-        assert made.report.coverage.real == len(words)
+        assert made.report.coverage.real == len(given)
         assert verifier.verify(made.path, latency=False).passed
 
 
@@ -164,6 +203,7 @@ def test_one_word_of_another_number_is_seen(sources, key):
     onnx.save(model, sources / "wrong.onnx")
     report = verifier.verify("lookups:build_structured", [sources / "wrong.onnx"], **QUICK)
     assert [row.verdict.value for row in report.rows] == ["FAIL"]
+    assert "has other numbers for these words" in report.rows[0].divergence.words
 
 
 def test_words_for_torchscript_are_refused_by_name(sources):

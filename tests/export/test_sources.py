@@ -19,6 +19,7 @@ from toolkit import bundle, manifest
 from toolkit.errors import BadInput, RuntimeMissing, ToolkitError, UnsafeFile
 from toolkit.files import digest
 from toolkit.inspection import inspect
+from toolkit.verification import verifier
 
 MAKERS = Path(__file__).parents[2] / "benchmarks" / "matrix_sources"
 QUICK = {"count": COUNT, "latency": False}
@@ -262,6 +263,7 @@ from exporters.sources import source as sources
 from toolkit.errors import ToolkitError
 from toolkit.files import digest
 from toolkit.inspection import inspect
+from toolkit.verification import verifier
 from pathlib import Path
 for path in map(Path, sys.argv[1:]):
     for asked in ({}, {"factory": "torch_sources:build", "trust": [digest(path)]}):
@@ -296,3 +298,17 @@ def test_every_kind_is_described():
         module, _, name = kind.opener.partition(":")
         assert callable(getattr(__import__(module, fromlist=[name]), name))
         assert kind.words
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_model_that_is_built_again_has_the_same_names(tmp_path, monkeypatch):
+    """Keras numbers the layers that it names itself, and the verifier's worker stays warm."""
+    (tmp_path / "built_twice.py").write_text(
+        "import keras\n\n\ndef build():\n"
+        "    keras.utils.set_random_seed(0)\n"
+        "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    written = bundle.export("built_twice:build", ["onnx"], tmp_path / "out", **QUICK)
+    for _ in range(2):
+        assert verifier.verify("built_twice:build", [written.file("onnx")], **QUICK).passed

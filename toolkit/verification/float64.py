@@ -31,6 +31,8 @@ from toolkit.worker.wire import is_float
 Array = np.ndarray[Any, Any]
 Call = Callable[[Mapping[str, Array]], dict[str, Array]]
 
+_WORDS = "string"  # the dtype of inputs that take them
+
 
 class Float64Model:
     """A model that computes in float64. `how` says how it was made, for the report.
@@ -336,15 +338,22 @@ def _rebuilt(
     import torch
 
     from exporters import onnx_to_torch
-    from exporters.graph import read
+    from exporters.graph import read, words
     from exporters.precision import widen
 
     flat = Signature(signature.inputs, signature.outputs)
+    names, look_up = list(signature.input_names), None  # PyTorch has no words: ONNX's reference looks them up
+    if any(spec.dtype == _WORDS for spec in signature.inputs):
+        divided = words.divide(read.read(given))
+        given, look_up = divided.rest, divided.look_up
+        names = [str(value.name) for value in given.graph.inputs]
 
     def run(module: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if pipeline is not None and pipeline.input is not None:
             inputs = {**inputs, pipeline.input: pictures.apply(pipeline, inputs[pipeline.input], dtype)}
-        tensors = [to_tensor(torch, inputs[name], "cpu") for name in signature.input_names]
+        if look_up is not None:
+            inputs = {**inputs, **look_up(inputs)}
+        tensors = [to_tensor(torch, inputs[name], "cpu") for name in names]
         with torch.inference_mode():
             return fetch_outputs(flat, module(*tensors))
 

@@ -19,14 +19,15 @@ Mending = tuple[str, "ir.Node", Trace]  # the output of the file's operator; its
 
 def run(path: Path, mendings: Sequence[Mending], inputs: Mapping[str, np.ndarray[Any, Any]]) -> Trace | None:
     """The file's graph with those operators mended; None where the counterparts do not fit into their places."""
-    model = trace.read(path)
+    opened = trace.opened(path, inputs)
+    model = opened.model
     for output, theirs, source in mendings:
         ours = next(node for node in model.graph if node.outputs[0].name == output)
         if len(ours.outputs) != len(theirs.outputs):
             return None
         _become(model, ours, theirs, source)
     try:
-        return trace.run(model, inputs)
+        return opened.run()
     except ToolkitError:
         return None
 

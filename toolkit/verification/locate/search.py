@@ -55,15 +55,17 @@ def search(
 ) -> Divergence:
     """Where two graphs part on these inputs. Raises Inconclusive where one of them cannot be traced."""
     deadline = time.monotonic() + seconds
-    file = trace.run(trace.read(file_path), inputs)
-    source_model = trace.read(source_path)
-    source = trace.run(source_model, inputs)
+    of_file, of_source = trace.opened(file_path, inputs), trace.opened(source_path, inputs)
+    file, source = of_file.run(), of_source.run()
     far = distance(file, source)
     if said is not None:
         _require_faithful(said, file, source, far)
     if far <= AGREES:
         words = f"in float64 both graphs compute the same (up to {far:.0e}): the runtime's arithmetic differs"
         return Divergence(words, same_graph=True)
+    table = _other_numbers(of_file.looked_up, of_source.looked_up)
+    if table is not None:
+        return Divergence(f"the table behind '{table}' has other numbers for these words than any of the source's")
     told = _told(file, source, far)
     if not told:
         return _without_place(file, source)
@@ -89,8 +91,16 @@ def search(
         source_line=source_line(cause.counterpart) if cause.counterpart else None,
         others=tuple(f"{each.node.op_type} '{name_of(each.node)}'" for each, _ in found[1:]),
         proved=proved,
-        path=path.of(place, path.noise(trace.run(source_model, inputs, wide=False), source)),
+        path=path.of(place, path.noise(of_source.run(wide=False), source)),
     )
+
+
+def _other_numbers(file: Mapping[str, Array], source: Mapping[str, Array]) -> str | None:
+    """The first value that the file has looked words up for and the source has not."""
+    strange = (
+        name for name, array in file.items() if not any(np.array_equal(array, other) for other in source.values())
+    )
+    return next(strange, None)
 
 
 def _require_faithful(said: Said, file: Trace, source: Trace, far: float) -> None:

@@ -20,6 +20,7 @@ Array = np.ndarray[Any, Any]
 
 LARGEST = 2**30  # bytes of intermediate results, above which a model is not traced
 _LONGEST_SHAPE = 16
+_WORDS = "OSUT"  # the kinds of their arrays
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,41 @@ def inputs_of(node: ir.Node) -> list[ir.Value | None]:
 def read(path: Path) -> ir.Model:
     """The graph in the form in which both sides are compared."""
     from exporters.graph import read as reader
+
+    return _prepared(reader.read(path), path)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A graph in that form with what it is to be run on: in the place of words the numbers that it has for them."""
+
+    model: ir.Model
+    inputs: Mapping[str, Array]
+    looked_up: Mapping[str, Array]
+
+    def run(self, *, wide: bool = True) -> Trace:
+        return run(self.model, {**self.inputs, **self.looked_up}, wide=wide)
+
+
+def opened(path: Path, inputs: Mapping[str, Array]) -> Opened:
+    """Raises UnsupportedOperator where PyTorch has no form of it, and Inconclusive where it takes other inputs."""
+    from exporters.graph import read as reader
+    from exporters.graph import words
+
+    model = reader.read(path)
+    given = dict(zip((str(value.name) for value in model.graph.inputs), _in_order(model, inputs), strict=True))
+    looked_up: dict[str, Array] = {}
+    if any(array.dtype.kind in _WORDS for array in given.values()):
+        divided = words.divide(model)
+        model, looked_up = divided.rest, divided.look_up(given)
+    return Opened(_prepared(model, path), given, looked_up)
+
+
+def _prepared(model: ir.Model, path: Path) -> ir.Model:
     from exporters.onnx_to_torch.builder import prepare
     from exporters.onnx_to_torch.operators import TORCH
 
-    model = prepare(reader.read(path))
+    model = prepare(model)
     TORCH.require(model, path.name)
     return model
 
