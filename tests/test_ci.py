@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.limits import HANG
+
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "tests" / "certificates" / "schema-1"
 
@@ -20,7 +22,7 @@ def shell(script, folder, **environment):
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
         cwd=folder, env={"PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True, text=True, check=False, timeout=250,
+        capture_output=True, text=True, check=False, timeout=HANG,
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.limits import HANG
+
 TESTS = """
 import pytest
 
@@ -52,7 +54,7 @@ def outcome(folder, *arguments):
         *arguments,
     ]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=200,
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=HANG,
         env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin", "HOME": str(folder)},
     )  # fmt: skip
     assert not done.stderr, done.stderr

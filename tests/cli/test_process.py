@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import HANG
 from toolkit.cli import COMMANDS
 
 TOOLKIT = [sys.executable, "-m", "toolkit"]
@@ -147,12 +148,12 @@ def test_a_signal_ends_the_workers_and_leaves_nothing(tmp_path, number, code):
         [*TOOLKIT, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TMPDIR": str(marker), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG
     while not (marker / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     workers = children_of(child.pid)
     child.send_signal(number)
-    out, err = child.communicate(timeout=120)  # on a busy machine the workers take their time to end
+    out, err = child.communicate(timeout=HANG)  # on a busy machine the workers take their time to end
     assert (child.returncode, out) == (code, "")
     assert "Traceback" not in err
     assert workers
@@ -167,7 +168,7 @@ def test_a_file_of_a_librarys_name_in_the_working_directory_breaks_nothing(expor
     script = str(Path(sys.executable).with_name("toolkit"))
     done = subprocess.run(
         [script, "verify", str(exports["torch"].folder), "--no-latency", "--json"],
-        capture_output=True, text=True, cwd=tmp_path, check=False, timeout=200,
+        capture_output=True, text=True, cwd=tmp_path, check=False, timeout=HANG,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["passed"] is True

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import HANG
 from toolkit import certificate, cli, manifest
 from toolkit.errors import BadInput, UnsafeFile
 
@@ -136,7 +137,7 @@ def test_what_is_no_key_is_refused(bundle, tmp_path):
 def test_the_hook_of_pre_commit_gets_manifests_and_takes_less_than_a_second(bundle):
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     command = [sys.executable, "-m", "toolkit", "verify", "--certificate-only", str(bundle / manifest.NAME)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG)
     assert done.returncode == 0, done.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import HANG
 from toolkit import files
 from toolkit.errors import BadInput, DiskFull, NotWritable
 
@@ -270,7 +271,7 @@ VICTIM = """
 def victim(destination, point):
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(VICTIM), str(destination), str(point)],
-        check=False, capture_output=True, text=True, timeout=60,
+        check=False, capture_output=True, text=True, timeout=HANG,
     )  # fmt: skip
 
 
@@ -408,5 +409,5 @@ def test_what_another_process_is_writing_stays(tmp_path):
         os.utime(theirs, (0, 0))
         write_beside(tmp_path)
         assert theirs.is_dir()
-        process.communicate("\n", timeout=60)
+        process.communicate("\n", timeout=HANG)
     assert (tmp_path / "other").read_text() == "theirs"

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.limits import HANG
 from toolkit import formats, litert, safety
 from toolkit.errors import BadInput, UnsafeFile
 from toolkit.inspection import inspect
@@ -27,7 +28,7 @@ open(sys.argv[1], "wb").write(converter.convert())
 def flex(tmp_path_factory):
     """A stranger's file that runs one of TensorFlow's own operators."""
     path = tmp_path_factory.mktemp("flex") / "flex.tflite"
-    subprocess.run([sys.executable, "-c", FLEX, str(path)], check=True, capture_output=True, timeout=200)
+    subprocess.run([sys.executable, "-c", FLEX, str(path)], check=True, capture_output=True, timeout=HANG)
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import HANG
 from toolkit import cli, safety
 from toolkit.errors import BadInput, UnsafeFile
 from toolkit.files import digest
@@ -38,7 +39,7 @@ def kind_of(name):
 def script(*arguments):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=200, env=environment
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=HANG, env=environment
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

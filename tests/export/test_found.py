@@ -12,6 +12,7 @@ import torch
 import toolkit
 from exporters.sources.source import Source
 from exporters.sources.torch_module import TorchModuleRunner
+from tests.limits import HANG
 from toolkit.errors import RuntimeMissing
 from toolkit.runtime.torchscript_runner import TorchScriptRunner
 from toolkit.verification import float64
@@ -78,7 +79,7 @@ def test_operators_of_a_package_that_is_not_there(tmp_path: Path) -> None:
         "found = torch.jit.trace(lambda a, b: torch.ops.torchvision.nms(a, b, 0.5), example)\n"
         f"found.save({str(path)!r})\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=HANG)
     with pytest.raises(RuntimeMissing) as caught:
         TorchScriptRunner(path).__enter__()
     assert caught.value.found == "the operator torchvision::nms is of the package 'torchvision', which is not installed"

@@ -17,6 +17,7 @@ import pytest
 from exporters import tasks
 from exporters.options import ExportOptions
 from exporters.sources import source as sources
+from tests.limits import HANG
 from toolkit.verification.sides import open_source
 
 WRITE = """
@@ -98,7 +99,7 @@ NAMES = ("attention", "image", "sequence", "upwards", "words")
 def _python(code: str, folder: Path, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)], env={**os.environ, **environment}, capture_output=True, text=True,
-        check=False, timeout=240,
+        check=False, timeout=HANG,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

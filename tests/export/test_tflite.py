@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.limits import HANG
 from toolkit import bundle, litert
 from toolkit.errors import UnsupportedOperator
 
@@ -62,7 +63,7 @@ print(json.dumps(found))
 
 def test_recurrent_layers_at_other_sizes(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", LOOPS, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", LOOPS, str(tmp_path)], capture_output=True, text=True, check=False, timeout=HANG
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -155,7 +156,7 @@ print(json.dumps(found))
 
 def test_graphs_of_free_sizes_at_other_sizes(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", FREE_SIZES, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", FREE_SIZES, str(tmp_path)], capture_output=True, text=True, check=False, timeout=HANG
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

@@ -22,6 +22,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from tests.limits import HANG
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 warnings.simplefilter("ignore")
@@ -205,12 +207,12 @@ class Alone:
         assert self.process.stdout is not None
         self.process.stdin.write(f"{self.folder}\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline().strip() == "done", f"it ended with {self.process.wait(timeout=60)}"
+        assert self.process.stdout.readline().strip() == "done", f"it ended with {self.process.wait(timeout=HANG)}"
 
     def close(self) -> None:
         if self.process and self.process.stdin:
             self.process.stdin.close()
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=HANG)
 
 
 def results(cases: list[Case], folder: Path, stored: int) -> dict[str, dict[str, Any]]:

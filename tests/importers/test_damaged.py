@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from exporters import onnx_to_torch
 from exporters.graph import known, read
+from tests.limits import HANG
 from toolkit.errors import InvalidGraph, UnsupportedOperator
 
 FUZZ = Path(__file__).parent / "fuzz.py"
@@ -23,7 +24,7 @@ SLOWEST = 20.0  # seconds that one model may take, on a busy machine
 
 def test_damaged_models_are_refused_or_written():
     command = [sys.executable, str(FUZZ), "7", "160"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 160

@@ -15,6 +15,7 @@ from onnx import parser
 
 from exporters import onnx_to_torch
 from exporters.graph import nothing_found
+from tests.limits import HANG
 
 SUPPRESSION = """
 <ir_version: 8, opset_import: ["" : 18]>
@@ -135,7 +136,7 @@ except UnsupportedOperator as error:
 
 def test_in_keras_by_the_operator_of_tensorflow() -> None:
     """A model that only a SavedModel holds chooses as ONNX Runtime does; one for Keras' files is refused."""
-    done = subprocess.run([sys.executable, "-c", IN_KERAS], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", IN_KERAS], capture_output=True, text=True, check=False, timeout=HANG)
     lines = done.stdout.splitlines()
     assert lines[:1] == ["True True"], done.stderr[-2000:]
     assert "NonMaxSuppression of as many boxes as there are has no Keras form" in lines[1]
@@ -158,5 +159,5 @@ print(np.array_equal(onnx_to_keras.build(model)(x), np.einsum("oc,nchw->nohw", k
 
 
 def test_channels_that_only_the_weight_knows() -> None:
-    done = subprocess.run([sys.executable, "-c", CHANNELS], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", CHANNELS], capture_output=True, text=True, check=False, timeout=HANG)
     assert done.stdout.splitlines() == ["True"], done.stderr[-2000:]

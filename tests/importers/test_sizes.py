@@ -148,7 +148,7 @@ def test_shapes_that_only_the_file_can_tell_are_believed() -> None:
 SMALL = st.integers(-3, 9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     operator=st.sampled_from(["Add", "Sub", "Mul", "Div", "Mod", "Equal", "Where", "Concat", "Gather", "Slice"]),
     numbers=st.lists(SMALL.filter(bool), min_size=2, max_size=2),

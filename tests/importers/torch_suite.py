@@ -18,6 +18,8 @@ import ml_dtypes
 import numpy as np
 import torch
 
+from tests.limits import HANG
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from exporters import onnx_to_torch
@@ -125,7 +127,7 @@ class Alone:
     def __exit__(self, *error: object) -> None:
         if self.process and self.process.stdin:
             self.process.stdin.close()
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=HANG)
 
     def run(self, module: torch.nn.Module, case: Case) -> str:
         """Script `module`, save it, and compare what the file gives over there."""
@@ -147,7 +149,7 @@ class Alone:
         self.process.stdin.flush()
         answer = self.process.stdout.readline().strip()
         if not answer:
-            code, self.process = self.process.wait(timeout=60), None
+            code, self.process = self.process.wait(timeout=HANG), None
             return f"the process that ran it ended with {code}"
         return answer
 

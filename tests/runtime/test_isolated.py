@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.limits import HANG
+
 # Format -> the only framework that its process may import, and how a stranger opens and calls the file there.
 LOADERS = {
     "torchscript": ("torch", """
@@ -95,7 +97,7 @@ def as_a_stranger(form, jobs, cwd):
     allowed, loader = LOADERS[form]
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER.replace("LOADER", loader), allowed, json.dumps(jobs)],
-        capture_output=True, text=True, cwd=cwd, timeout=200, check=False,
+        capture_output=True, text=True, cwd=cwd, timeout=HANG, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)

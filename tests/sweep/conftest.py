@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import HANG
+
 NETS = """
 import torch
 import layers
@@ -65,7 +67,7 @@ def fleet(tmp_path):
     def swept(*options):
         command = [sys.executable, "-m", "toolkit", "sweep", str(tmp_path / "models.toml"), "-o", "out",
                    "--threads", "1", *options]  # fmt: skip
-        done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=HANG)
         path = tmp_path / "out" / "sweep.json"
         data = json.loads(path.read_text()) if path.exists() else {}
         return Swept(done.returncode, done.stdout, done.stderr, tmp_path, data)

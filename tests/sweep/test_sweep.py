@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from tests.limits import HANG
+
 ALL = {"first": "PASS", "broken": "ERROR", "second": "PASS"}
 
 
@@ -47,12 +49,12 @@ def test_an_interrupt_leaves_nothing_half_written(fleet):
     command = [sys.executable, "-m", "toolkit", "sweep", "models.toml", "-o", "out", "--jobs", "2", "--threads", "1"]
     process = subprocess.Popen(command, cwd=fleet.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     out = fleet.folder / "out"
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + HANG
     while time.monotonic() < limit and not (out.is_dir() and any(".toolkit-staging" in name for name in contents(out))):
         time.sleep(0.05)
     assert any(".toolkit-staging" in name for name in contents(out)), "it never began to write"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130, err
     assert err.endswith("interrupted\n")
     assert set(contents(out)) <= {".sweep", "first", "second"}

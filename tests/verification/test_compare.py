@@ -66,7 +66,7 @@ def test_the_ratio_is_that_of_the_errors(factor):
     assert factor / 2 < measured.pooled < factor * 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(-30, 30))
 def test_the_ratio_does_not_depend_on_the_unit(power):
     truth, source, export = _model(rows=32, noise=1e-5, error=1e-4)
@@ -75,7 +75,7 @@ def test_the_ratio_does_not_depend_on_the_unit(power):
     assert compare.measure(*scaled).pooled == pytest.approx(compare.measure(truth, source, export).pooled, rel=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 63), st.floats(1e-3, 1e3))
 def test_one_wrong_input_among_many_is_found(index, by):
     truth, source, _ = _model()

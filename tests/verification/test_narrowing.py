@@ -8,6 +8,7 @@ import sys
 import torch
 from torch import nn
 
+from tests.limits import HANG
 from toolkit.verification.narrowing import Halves, Watch, Widen, rounds_within
 
 
@@ -76,7 +77,7 @@ with Watch(), Halves():
     torch.zeros(2, 3).float().relu()
 assert "torch._dynamo" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG)
 
 
 def test_a_compiled_module_is_seen_through():

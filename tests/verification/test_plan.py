@@ -31,7 +31,7 @@ def _save(tmp_path, **arrays):
     return tmp_path / "data.npz"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 700), st.integers(0, 5))
 def test_about_as_many_inputs_as_asked_for_of_every_kind(count, seed):
     made = plan.make(IMAGE, None, count=count, seed=seed)

@@ -64,7 +64,7 @@ def test_one_flipped_bit_is_found(bit):
     assert found.detail.startswith("'kernel' differs from 'kernel' in 1 of 288 values, by up to ")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 287), st.integers(0, 31))
 def test_the_hash_knows_every_bit(index, bit):
     kernel = TENSORS["kernel"]

@@ -36,7 +36,7 @@ def error_of(worker, kind, task=TASK, **options):
     return str(caught.value)
 
 
-def gone(pid, seconds=5.0):
+def gone(pid, seconds=60.0):
     """Whether a process ends within some seconds; one that is dead and not waited for counts."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
