@@ -22,8 +22,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tests.limits import HANG
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 warnings.simplefilter("ignore")
@@ -45,6 +43,7 @@ from exporters.onnx_to_keras.operand import Length, Operand  # noqa: E402
 from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
 from tests.importers.cases import Case, selected  # noqa: E402
 from tests.importers.compare import as_array, difference  # noqa: E402
+from tests.limits import HANG  # noqa: E402
 from toolkit.errors import UnsupportedOperator  # noqa: E402
 
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None,

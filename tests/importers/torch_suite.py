@@ -18,8 +18,6 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from tests.limits import HANG
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from exporters import onnx_to_torch
@@ -29,6 +27,7 @@ from exporters.onnx_to_torch.operators import TORCH
 from tests.importers import chance
 from tests.importers.cases import Case, selected
 from tests.importers.compare import as_array, difference
+from tests.limits import HANG
 
 if TYPE_CHECKING:
     import onnx
