@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import families, matrix  # noqa: E402 - the path comes first
-from benchmarks.huggingface_models import MODELS, folder_of  # noqa: E402
+from benchmarks import families, matrix
+from benchmarks.huggingface_models import MODELS, folder_of
 
 TABLE = families.Table(
     name="transformers",

@@ -7,7 +7,7 @@ a file of ids beside it: it needs the package transformers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,12 +130,12 @@ def save(place: Path, names: Iterable[str] = tuple(MODELS)) -> None:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    make: Callable[[str], Any] = lambda name: getattr(transformers, name)  # noqa: E731
     for name in names:
         model = MODELS[name]
         torch.manual_seed(0)
-        inner = {key: make(config)(**sizes) for key, (config, sizes) in model.inner.items()}
-        built = make(model.kind)(make(model.config)(**model.sizes, **inner))
+        inner = {key: getattr(transformers, config)(**sizes) for key, (config, sizes) in model.inner.items()}
+        configuration = getattr(transformers, model.config)(**model.sizes, **inner)
+        built = getattr(transformers, model.kind)(configuration)
         _move_statistics(torch, built)
         built.save_pretrained(place / folder_of(name))
         ids = [text.partition(":")[0] for text in model.inputs if ":int" in text]

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import families, matrix  # noqa: E402 - the path comes first
+from benchmarks import families, matrix
 
 # Not imported from keras_zoo, which has TensorFlow with it.
 APPLICATIONS = (

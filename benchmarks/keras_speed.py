@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import turns  # noqa: E402 - the path comes first
+from benchmarks import turns
 
 RESULTS = ROOT / "benchmarks" / "results" / "keras_speed.json"
 PAGE = ROOT / "docs" / "keras-speed.md"

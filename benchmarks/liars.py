@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import liars_page, other_verifiers  # noqa: E402 - the path comes first
+from benchmarks import liars_page, other_verifiers
 
 RESULT = ROOT / "benchmarks" / "results" / "liars.json"
 PAGE = ROOT / "docs" / "liars.md"

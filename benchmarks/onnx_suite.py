@@ -22,9 +22,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.importers.cases import all_cases  # noqa: E402 - found only once the repository is on the path
-from tests.importers.groups import GROUPS  # noqa: E402 - see above
-from tests.importers.suites import HERE, script  # noqa: E402 - see above
+from tests.importers.cases import all_cases
+from tests.importers.groups import GROUPS
+from tests.importers.suites import HERE, script
 
 RESULTS = ROOT / "benchmarks" / "results" / "onnx_suite.json"
 PAGE = ROOT / "docs" / "onnx-suite.md"

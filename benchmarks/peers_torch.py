@@ -26,8 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.importers import groups  # noqa: E402 - found only once the repository is on the path
-from tests.importers.cases import Case, all_cases  # noqa: E402 - see above
+from tests.importers import groups
+from tests.importers.cases import Case, all_cases
 
 ROWS = ROOT / "build" / "peers"
 RESULTS = ROOT / "benchmarks" / "results" / "peers_torch.json"

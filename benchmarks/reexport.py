@@ -33,9 +33,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402 - the path comes first
+import numpy as np
 
-from benchmarks import huggingface_models, torch_zoo  # noqa: E402
+from benchmarks import huggingface_models, torch_zoo
 
 RESULTS = ROOT / "benchmarks" / "results" / "reexport.json"
 PAGE = ROOT / "docs" / "reexport.md"

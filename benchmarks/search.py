@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import search_page  # noqa: E402 - the path comes first
+from benchmarks import search_page
 
 RESULT = ROOT / "benchmarks" / "results" / "search.json"
 PAGE = ROOT / "docs" / "search.md"

@@ -27,10 +27,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import torch  # noqa: E402 - the path comes first
+import torch
 
-from benchmarks import torchvision_schemas, turns  # noqa: E402, F401 - the path comes first; schemas before torchvision
-from benchmarks.turns import compared, first_calls, peak, reset_peak, times  # noqa: E402 - see above
+from benchmarks import torchvision_schemas, turns  # noqa: F401 - the path comes first; schemas before torchvision
+from benchmarks.turns import compared, first_calls, peak, reset_peak, times
 
 RESULTS = ROOT / "benchmarks" / "results" / "torchscript_speed.json"
 PAGE = ROOT / "docs" / "torchscript-speed.md"

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import families, matrix  # noqa: E402 - the path comes first
+from benchmarks import families, matrix
 
 # Workers import the same: torchvision's own library does not load beside a PyTorch without CUDA.
 _PATHS = (str(ROOT / "benchmarks" / "torchvision_on_cpu"), str(ROOT))

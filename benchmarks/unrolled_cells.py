@@ -21,13 +21,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import torch  # noqa: E402 - the path comes first
+import torch
 
-from exporters import to_torchscript  # noqa: E402
-from exporters.graph import read, recurrent, signature  # noqa: E402
-from exporters.onnx_to_torch import builder  # noqa: E402
-from exporters.options import ExportOptions  # noqa: E402
-from toolkit.contract import Contract  # noqa: E402
+from exporters import to_torchscript
+from exporters.graph import read, recurrent, signature
+from exporters.onnx_to_torch import builder
+from exporters.options import ExportOptions
+from toolkit.contract import Contract
 
 RESULTS = ROOT / "benchmarks" / "results" / "unrolled_cells.json"
 PAGE = ROOT / "docs" / "patterns.md"

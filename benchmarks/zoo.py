@@ -27,17 +27,17 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.torch_zoo import ENTRIES, Entry  # noqa: E402 - the path comes first
-from exporters.options import ExportOptions  # noqa: E402
-from exporters.sources import source as sources  # noqa: E402
-from toolkit import bundle  # noqa: E402
-from toolkit.bundle import Bundle  # noqa: E402
-from toolkit.errors import ToolkitError  # noqa: E402
-from toolkit.verification import compare, golden  # noqa: E402
-from toolkit.verification.sides import open_file  # noqa: E402
-from toolkit.verification.verifier import Settings  # noqa: E402
-from toolkit.worker.limits import Limits  # noqa: E402
-from toolkit.worker.pool import WorkerPool  # noqa: E402
+from benchmarks.torch_zoo import ENTRIES, Entry
+from exporters.options import ExportOptions
+from exporters.sources import source as sources
+from toolkit import bundle
+from toolkit.bundle import Bundle
+from toolkit.errors import ToolkitError
+from toolkit.verification import compare, golden
+from toolkit.verification.sides import open_file
+from toolkit.verification.verifier import Settings
+from toolkit.worker.limits import Limits
+from toolkit.worker.pool import WorkerPool
 
 RESULTS = ROOT / "benchmarks" / "results" / "zoo.json"
 PAGE = ROOT / "docs" / "zoo.md"

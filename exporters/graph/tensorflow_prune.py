@@ -22,18 +22,18 @@ def while_freezing(function: Any) -> Iterator[None]:
 
     outputs = [tensor.op.name for tensor in function.outputs]
     # It is the one place where freezing has the graph with its functions inlined.
-    original: Callable[..., Any] = convert_to_constants._run_inline_graph_optimization  # noqa: SLF001
+    original: Callable[..., Any] = convert_to_constants._run_inline_graph_optimization  # noqa: SLF001 - as said
 
     def inlined(*arguments: Any, **options: Any) -> Any:
         graph_def = original(*arguments, **options)
         keep_needed(graph_def, outputs)
         return graph_def
 
-    convert_to_constants._run_inline_graph_optimization = inlined  # noqa: SLF001
+    convert_to_constants._run_inline_graph_optimization = inlined  # noqa: SLF001 - as said
     try:
         yield
     finally:
-        convert_to_constants._run_inline_graph_optimization = original  # noqa: SLF001
+        convert_to_constants._run_inline_graph_optimization = original  # noqa: SLF001 - as said
 
 
 def keep_needed(graph_def: Any, outputs: list[str]) -> None:

@@ -36,15 +36,16 @@ def set_aside() -> Iterator[list[Array]]:
         shape_proto = tf.TensorShape(values.shape).as_proto()
         return tensor_pb2.TensorProto(dtype=dtype, tensor_shape=shape_proto, float_val=[mark])
 
-    original, reader = convert_to_constants.tensor_util, convert_to_constants._FunctionConverterDataInEager  # noqa: SLF001
-    copied = reader._eval  # noqa: SLF001 - TensorFlow has no other place for it
+    original = convert_to_constants.tensor_util
+    reader = convert_to_constants._FunctionConverterDataInEager  # noqa: SLF001 - TensorFlow has no other place for it
+    copied = reader._eval  # noqa: SLF001 - see above
     convert_to_constants.tensor_util = SimpleNamespace(make_tensor_proto=made)
-    reader._eval = lambda self, tensor: _in_place(tensor, lambda: copied(self, tensor))  # noqa: SLF001
+    reader._eval = lambda self, tensor: _in_place(tensor, lambda: copied(self, tensor))  # noqa: SLF001 - see above
     try:
         yield arrays
     finally:
         convert_to_constants.tensor_util = original
-        reader._eval = copied  # noqa: SLF001
+        reader._eval = copied  # noqa: SLF001 - see above
 
 
 def _in_place(value: Any, copied: Callable[[], Array]) -> Array:

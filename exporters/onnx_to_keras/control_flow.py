@@ -299,5 +299,4 @@ def _chosen(condition: KerasTensor, one: KerasTensor, other: KerasTensor, what: 
             " has no Keras form",
             hint=tensorflow_calls.ADVICE if len(one.shape) == len(other.shape) else KERAS.advice,
         )
-    pick: Callable[[Any, Any], Any] = lambda x, y: ops.where(condition, x, y)  # noqa: E731
-    return pick(one, other)
+    return ops.where(condition, one, other)

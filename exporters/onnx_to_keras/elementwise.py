@@ -40,7 +40,7 @@ UNARY: dict[str, tuple[int, str, Callable[[Any], Any]]] = {
 def _unary(name: str, argument: str, operation: Callable[[Any], Any]) -> Callable[..., Any]:
     """A function of one parameter, which bears the name that ONNX gives it."""
     scope: dict[str, Any] = {"operation": operation, "KerasTensor": KerasTensor}
-    exec(f"def function({argument}: KerasTensor) -> KerasTensor:\n    return operation({argument})", scope)  # noqa: S102
+    exec(f"def function({argument}: KerasTensor) -> KerasTensor:\n    return operation({argument})", scope)  # noqa: S102 - our own names
     function: Callable[..., Any] = scope["function"]
     function.__name__ = name.lower()
     return function

@@ -46,7 +46,8 @@ def _learned_vocabularies(model: keras.Model) -> Iterator[None]:
     Keras keeps what `adapt` learns beside the configuration, and HDF5 has no place for it: a layer that was loaded
     would know no word.
     """
-    lookups = [layer for layer in model._flatten_layers() if isinstance(layer, IndexLookup)]  # noqa: SLF001
+    layers = model._flatten_layers()  # noqa: SLF001 - the public `layers` leaves out those inside of layers
+    lookups = [layer for layer in layers if isinstance(layer, IndexLookup)]
     learned = [layer for layer in lookups if layer.input_vocabulary is None]
     for layer in learned:
         layer.input_vocabulary = layer.get_vocabulary()

@@ -47,7 +47,7 @@ def max_pool(
     rank = X.dim() - 2
     steps, spread = or_ones(strides, rank), or_ones(dilations, rank)
     amounts = padding(auto_pad, pads, list(X.shape[2:]), kernel_shape, steps, spread)
-    small = is_symmetric(amounts) and all([2 * amounts[i] <= kernel_shape[i] for i in range(rank)])  # noqa: C419
+    small = is_symmetric(amounts) and all([2 * amounts[i] <= kernel_shape[i] for i in range(rank)])
     x = X if X.is_floating_point() else X.to(torch.float64)
     if not small or ceil_mode == 1:
         extra = _extension(ceil_mode, list(X.shape[2:]), amounts, kernel_shape, steps, spread)
@@ -113,7 +113,7 @@ def average_pool(
     rank = X.dim() - 2
     steps, spread = or_ones(strides, rank), or_ones(dilations, rank)
     amounts = padding(auto_pad, pads, list(X.shape[2:]), kernel_shape, steps, spread)
-    small = is_symmetric(amounts) and all([2 * amounts[i] <= kernel_shape[i] for i in range(rank)])  # noqa: C419
+    small = is_symmetric(amounts) and all([2 * amounts[i] <= kernel_shape[i] for i in range(rank)])
     if small and ceil_mode == 0 and max(spread) == 1:
         half, counted = amounts[:rank], count_include_pad == 1
         if rank == 1:
@@ -168,7 +168,7 @@ def max_unpool(
     X: Tensor,
     I: Tensor,  # noqa: E741 - ONNX's own name
     output_shape: list[int] | None = None,
-    kernel_shape: list[int] = (1,),  # type: ignore[assignment]
+    kernel_shape: list[int] = (1,),  # type: ignore[assignment]  # never changed
     pads: list[int] | None = None,
     strides: list[int] | None = None,
 ) -> Tensor:

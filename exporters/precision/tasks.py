@@ -84,7 +84,7 @@ def open_rounded(
     return {"rounded": session.keep(model), "exact": session.keep(model.exact())}
 
 
-def graph_weights(session: Session, path: str, *, folded: bool) -> dict[str, Array]:  # noqa: ARG001
+def graph_weights(session: Session, path: str, *, folded: bool) -> dict[str, Array]:  # noqa: ARG001 - as tasks are
     """The float weights of a float32 ONNX graph, by name; with normalisations folded into them where asked."""
     from exporters.graph import clean, fold_batchnorm, read
 

@@ -15,15 +15,15 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.simplefilter("ignore")
 
-import numpy as np  # noqa: E402 - see above
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import keras
+import tensorflow as tf
 
-from exporters import onnx_to_keras  # noqa: E402
-from exporters.onnx_to_keras import hdf5  # noqa: E402
+from exporters import onnx_to_keras
+from exporters.onnx_to_keras import hdf5
 
 
 def errors(model: Any, data: Any) -> float:

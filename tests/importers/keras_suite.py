@@ -26,25 +26,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 warnings.simplefilter("ignore")
 
-import numpy as np  # noqa: E402 - the logging level of TensorFlow is read when it is imported
-import onnx  # noqa: E402
+import numpy as np
+import onnx
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from keras import KerasTensor  # noqa: E402
+import keras
+import tensorflow as tf
+from keras import KerasTensor
 
-from exporters import onnx_to_keras  # noqa: E402
-from exporters.graph.contributed.table import REWRITTEN, Value  # noqa: E402
-from exporters.graph.limits import WRITER  # noqa: E402
-from exporters.onnx_to_keras import hdf5  # noqa: E402
-from exporters.onnx_to_keras.operand import Length, Operand  # noqa: E402
-from exporters.onnx_to_keras.operators import KERAS  # noqa: E402
-from tests.importers.cases import Case, selected  # noqa: E402
-from tests.importers.compare import as_array, difference  # noqa: E402
-from tests.limits import HANG  # noqa: E402
-from toolkit.errors import UnsupportedOperator  # noqa: E402
+from exporters import onnx_to_keras
+from exporters.graph.contributed.table import REWRITTEN, Value
+from exporters.graph.limits import WRITER
+from exporters.onnx_to_keras import hdf5
+from exporters.onnx_to_keras.operand import Length, Operand
+from exporters.onnx_to_keras.operators import KERAS
+from tests.importers.cases import Case, selected
+from tests.importers.compare import as_array, difference
+from tests.limits import HANG
+from toolkit.errors import UnsupportedOperator
 
 TENSORS = (KerasTensor, KerasTensor | None, Operand, Operand | None, list[Operand], list[Length], list[Length] | None,
            Value, Value | None, list[Value])  # fmt: skip

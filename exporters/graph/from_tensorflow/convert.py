@@ -57,7 +57,7 @@ def to_onnx(frozen: FrozenGraph, opset: int) -> ir.Model:
             custom_rewriter=rewrites.rewriters(),
         )
     with _arithmetic_left_alone(), failures.named(kinds):
-        steps = dict(optimizer._get_optimizers())  # noqa: SLF001
+        steps = dict(optimizer._get_optimizers())  # noqa: SLF001 - where tf2onnx keeps its steps
         del steps["einsum_optimizer"]  # it tries every order of axes, for half a minute, and writes thirty operators
         nodes = converted.get_nodes()
         if len(nodes) * sum(node.type == "Transpose" for node in nodes) > _MANY:
@@ -111,7 +111,7 @@ def _arithmetic_left_alone() -> Iterator[None]:
     from tf2onnx.optimizer import const_fold_optimizer as folding
 
     # tf2onnx offers no setting for it.
-    tables = ((folding._func_map, _ARITHMETIC), (merging._func_map, _MERGED))  # noqa: SLF001
+    tables = ((folding._func_map, _ARITHMETIC), (merging._func_map, _MERGED))  # noqa: SLF001 - where tf2onnx keeps its tables
     removed = [(table, name, table.pop(name)) for table, names in tables for name in names if name in table]
     try:
         yield

@@ -32,7 +32,7 @@ def symbol(data: list[int], place: list[int], counts: list[int], symbols: list[i
 
 
 def big_endian(data: list[int], at: int, count: int) -> int:
-    assert at >= 0 and at + count <= len(data), "ImageDecoder: a file that ends too early"  # noqa: PT018
+    assert at >= 0 and at + count <= len(data), "ImageDecoder: a file that ends too early"
     value = 0
     for i in range(count):
         value = (value << 8) | data[at + i]
@@ -40,7 +40,7 @@ def big_endian(data: list[int], at: int, count: int) -> int:
 
 
 def little_endian(data: list[int], at: int, count: int) -> int:
-    assert at >= 0 and at + count <= len(data), "ImageDecoder: a file that ends too early"  # noqa: PT018
+    assert at >= 0 and at + count <= len(data), "ImageDecoder: a file that ends too early"
     value = 0
     for i in range(count):
         value |= data[at + i] << (8 * i)

@@ -12,7 +12,7 @@ def decode_bmp(data: list[int]) -> Tensor:
     """(height, width, 3): rows from the bottom up, each filled up to four bytes, blue first."""
     start, width, height = little_endian(data, 10, 4), little_endian(data, 18, 4), little_endian(data, 22, 4)
     bits = little_endian(data, 28, 2)
-    assert bits == 24 and little_endian(data, 30, 4) == 0, "ImageDecoder: a BMP of other than 24 plain bits"  # noqa: PT018
+    assert bits == 24 and little_endian(data, 30, 4) == 0, "ImageDecoder: a BMP of other than 24 plain bits"
     from_top = height >= 2147483648
     rows = 4294967296 - height if from_top else height
     stride = (3 * width + 3) // 4 * 4
@@ -53,13 +53,13 @@ def decode_tiff(data: list[int]) -> Tensor:
         entry = at + 2 + 12 * i
         kind, count = _number(data, entry + 2, 2, small), _number(data, entry + 4, 4, small)
         width = 2 if kind == 3 else 4
-        if kind == 3 or kind == 4:  # noqa: PLR1714
+        if kind == 3 or kind == 4:
             first = entry + 8 if width * count <= 4 else _number(data, entry + 8, 4, small)
             tags[_number(data, entry, 2, small)] = [
                 _number(data, first + width * j, width, small) for j in range(count)
             ]
     for needed in [256, 257, 258, 259, 262, 273, 279]:
-        assert needed in tags and len(tags[needed]) > 0, "ImageDecoder: a TIFF without a tag that it needs"  # noqa: PT018
+        assert needed in tags and len(tags[needed]) > 0, "ImageDecoder: a TIFF without a tag that it needs"
     assert tags[259][0] == 1, "ImageDecoder: a TIFF that is packed"
     assert max(tags[258]) == 8, "ImageDecoder: a TIFF of other than eight bits"
     assert tags[262][0] == 1 or tags[262][0] == 2, "ImageDecoder: a TIFF that is neither grey nor RGB"

@@ -109,8 +109,7 @@ class Graph:
             """What makes a value, on other operands."""
             node = nodes[self.names[name]]
             others = {nodes[self.names[key]]: value for key, value in instead.items()}
-            take = lambda n: others.get(n, interpreter.env[n])  # noqa: E731
-            args, kwargs = fx.node.map_arg((node.args, node.kwargs), take)
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: others.get(n, interpreter.env[n]))
             result: Tensor = node.target(*args, **kwargs)
             return result
 

@@ -35,7 +35,7 @@ def decode(data: list[int]) -> Tensor:
             at += 1
             continue
         size = big_endian(data, at + 2, 2)
-        assert data[at] == 255 and at + 2 + size <= len(data), "ImageDecoder: a JPEG with a broken segment"  # noqa: PT018
+        assert data[at] == 255 and at + 2 + size <= len(data), "ImageDecoder: a JPEG with a broken segment"
         at += 2 + size
         mixed = _marked(data, marker, place, mixed)
         if marker == 219:

@@ -32,8 +32,8 @@ def read_codes(data: list[int], place: int, end: int, found: dict[int, Code]) ->
 def read_frame(data: list[int], place: int, progressive: bool) -> Frame:
     assert data[place] == 8, "ImageDecoder: a JPEG of other than eight bits"
     height, width, many = big_endian(data, place + 1, 2), big_endian(data, place + 3, 2), data[place + 5]
-    assert width > 0 and height > 0, "ImageDecoder: a JPEG without pixels"  # noqa: PT018
-    assert many == 1 or many == 3, "ImageDecoder: a JPEG of neither one nor three colours"  # noqa: PLR1714
+    assert width > 0 and height > 0, "ImageDecoder: a JPEG without pixels"
+    assert many == 1 or many == 3, "ImageDecoder: a JPEG of neither one nor three colours"
     sizes = [big_endian(data, place + 7 + 3 * i, 1) for i in range(many)]
     across, down = max([size >> 4 for size in sizes]), max([size & 15 for size in sizes])
     for size in sizes:
@@ -52,7 +52,7 @@ def read_frame(data: list[int], place: int, progressive: bool) -> Frame:
 
 def read_scan(data: list[int], place: int, end: int, frame: Frame, interval: int, codes: dict[int, Code]) -> Scan:
     many = big_endian(data, place, 1)
-    assert many > 0 and place + 4 + 2 * many <= end, "ImageDecoder: a JPEG with a broken scan"  # noqa: PT018
+    assert many > 0 and place + 4 + 2 * many <= end, "ImageDecoder: a JPEG with a broken scan"
     rest = place + 1 + 2 * many
     first, last, low, finer = 0, 63, 0, False
     if frame.progressive:

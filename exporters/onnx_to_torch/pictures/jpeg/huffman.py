@@ -15,7 +15,7 @@ def made(counts: list[int], symbols: list[int]) -> Code:
     for length in range(1, 17):
         code <<= 1
         for _ in range(counts[length - 1]):
-            assert code < 1 << length and index < len(symbols), "ImageDecoder: a broken Huffman code"  # noqa: PT018
+            assert code < 1 << length and index < len(symbols), "ImageDecoder: a broken Huffman code"
             if length <= 8:
                 for i in range(code << (8 - length), (code + 1) << (8 - length)):
                     short[i] = 16 * symbols[index] + length

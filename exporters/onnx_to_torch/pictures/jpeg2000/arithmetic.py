@@ -23,7 +23,7 @@ def states() -> list[int]:
     others += [18, 19] + [i - 2 for i in range(21, 46)] + [46]
     table = [0] * 94
     for i in range(47):
-        turn = 1 if i == 0 or i == 6 or i == 14 else 0  # noqa: PLR1714
+        turn = 1 if i == 0 or i == 6 or i == 14 else 0
         for likely in range(2):
             after, turned = 2 * likelier[i] + likely, 2 * others[i] + (likely ^ turn)
             table[2 * i + likely] = widths[i] | (after << 16) | (turned << 24)

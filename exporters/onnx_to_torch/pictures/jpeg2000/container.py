@@ -23,7 +23,7 @@ def _codestream(data: list[int], at: int, end: int) -> int:
             size = start - at
         if kind == 0x636F6C72 and data[start] == 1:  # "colr"
             colours = big_endian(data, start + 3, 4)
-            assert colours == 16 or colours == 17, "ImageDecoder: a JPEG 2000 that is neither grey nor RGB"  # noqa: PLR1714
+            assert colours == 16 or colours == 17, "ImageDecoder: a JPEG 2000 that is neither grey nor RGB"
         assert size >= 8, "ImageDecoder: a JPEG 2000 with a broken box"
         at += size
     return -1
@@ -35,7 +35,7 @@ def _segments(data: list[int], at: int, until: int) -> tuple[list[list[int]], in
     while big_endian(data, at, 2) != until:
         size = big_endian(data, at + 2, 2)
         marker = big_endian(data, at, 2)
-        assert size >= 2 and marker > 0xFF4F, "ImageDecoder: a JPEG 2000 with a broken header"  # noqa: PT018
+        assert size >= 2 and marker > 0xFF4F, "ImageDecoder: a JPEG 2000 with a broken header"
         found.append([marker, at + 4, at + 2 + size])
         at += 2 + size
     return found, at
@@ -56,7 +56,7 @@ def _area(frame: Frame, across: int, number: int) -> list[int]:
 def decode(data: list[int]) -> Tensor:
     """(height, width, components) of a JP2 file or of a bare codestream."""
     at = 0 if data[0] == 255 else _codestream(data, 0, len(data))
-    assert at >= 0 and big_endian(data, at, 4) == 0xFF4FFF51, "ImageDecoder: a JPEG 2000 without a codestream"  # noqa: PT018
+    assert at >= 0 and big_endian(data, at, 4) == 0xFF4FFF51, "ImageDecoder: a JPEG 2000 without a codestream"
     frame = markers.read_frame(data, at + 6)
     components = len(frame.depths)
     segments, at = _segments(data, at + 2, 0xFF90)

@@ -14,14 +14,14 @@ def read_frame(data: list[int], at: int) -> Frame:
     for i in range(big_endian(data, at + 34, 2)):
         own = data[at + 36 + 3 * i : at + 39 + 3 * i]
         assert own[0] == 7, "ImageDecoder: a JPEG 2000 of other than eight bits without sign"
-        assert own[1] == 1 and own[2] == 1, "ImageDecoder: a JPEG 2000 with components of a coarser grid"  # noqa: PT018
+        assert own[1] == 1 and own[2] == 1, "ImageDecoder: a JPEG 2000 with components of a coarser grid"
         depths.append(own[0] + 1)
     right, bottom, left, top, wide, high = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
-    assert right > left and bottom > top, "ImageDecoder: a JPEG 2000 without pixels"  # noqa: PT018
+    assert right > left and bottom > top, "ImageDecoder: a JPEG 2000 without pixels"
     assert (right - left) * (bottom - top) <= 1 << 28, "ImageDecoder: a JPEG 2000 of more than 268435456 pixels"
     fits = numbers[6] <= left and numbers[7] <= top and numbers[6] + wide > left and numbers[7] + high > top
     assert fits, "ImageDecoder: a JPEG 2000 whose tiles are not where its picture is"
-    assert len(depths) > 0 and len(depths) < 5, "ImageDecoder: a JPEG 2000 of other than 1 to 4 components"  # noqa: PT018
+    assert len(depths) > 0 and len(depths) < 5, "ImageDecoder: a JPEG 2000 of other than 1 to 4 components"
     return Frame(left, top, right, bottom, numbers[6], numbers[7], wide, high, depths)
 
 
@@ -30,7 +30,7 @@ def _coding(data: list[int], at: int, has_precincts: bool) -> Coding:
     assert levels <= 32, "ImageDecoder: a JPEG 2000 of more than 32 levels"
     assert style & 64 == 0, "ImageDecoder: a JPEG 2000 of high throughput"
     width, height = data[at + 1] + 2, data[at + 2] + 2
-    assert width <= 10 and height <= 10 and width + height <= 12, "ImageDecoder: a JPEG 2000 of large blocks"  # noqa: PT018
+    assert width <= 10 and height <= 10 and width + height <= 12, "ImageDecoder: a JPEG 2000 of large blocks"
     precincts = [[15, 15]] * (levels + 1)
     if has_precincts:
         precincts = [[data[at + 5 + i] & 15, data[at + 5 + i] >> 4] for i in range(levels + 1)]
@@ -83,7 +83,7 @@ def read_rules(data: list[int], segments: list[list[int]], before: Rules, compon
             quantities = quantities.copy()
             quantities[data[at]] = _quantities(data, at + 1, segment[2])
         elif segment[0] == 0xFF5E:  # RGN
-            assert data[at] < components and data[at + 2] < 32, "ImageDecoder: a JPEG 2000 with a broken region"  # noqa: PT018
+            assert data[at] < components and data[at + 2] < 32, "ImageDecoder: a JPEG 2000 with a broken region"
             shifts[data[at]] = data[at + 2]
-    assert len(codings) > 0 and len(quantities) > 0, "ImageDecoder: a JPEG 2000 without its rules"  # noqa: PT018
+    assert len(codings) > 0 and len(quantities) > 0, "ImageDecoder: a JPEG 2000 without its rules"
     return Rules(order, layers, mixed, codings, quantities, shifts)

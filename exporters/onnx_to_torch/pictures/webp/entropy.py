@@ -22,7 +22,7 @@ def read_cache(data: list[int], place: list[int]) -> int:
     if number(data, place, 1) == 0:
         return 0
     bits = number(data, place, 4)
-    assert bits > 0 and bits < 12, "ImageDecoder: a WebP with a broken cache"  # noqa: PT018
+    assert bits > 0 and bits < 12, "ImageDecoder: a WebP with a broken cache"
     return bits
 
 

@@ -33,7 +33,7 @@ def decode(data: list[int], start: int, end: int) -> Tensor:
     assert tag & 1 == 0, "ImageDecoder: a WebP that starts with no key frame"
     assert data[start + 3 : start + 6] == [157, 1, 42], "ImageDecoder: a WebP whose frame has no start code"
     width, height = little_endian(data, start + 6, 2) & 16383, little_endian(data, start + 8, 2) & 16383
-    assert width > 0 and height > 0, "ImageDecoder: a WebP without pixels"  # noqa: PT018
+    assert width > 0 and height > 0, "ImageDecoder: a WebP without pixels"
     columns, rows = (width + 15) // 16, (height + 15) // 16
     second = start + 10 + (tag >> 5)
     coder = booleans.started(data, start + 10, second)
