@@ -3,6 +3,16 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What checkouts and worktrees of one person share; uv keeps its own beside it.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/model-toolkit
+
+# uv compiles nothing ahead: what is imported is compiled once, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
+# uv resolves and unpacks in a fraction of pip's time. It does not read pip's settings: where pip is told to look for
+# wheels, uv is told too.
+WHEELS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
+INSTALL = $(BIN)/uv pip install --quiet $(addprefix --find-links ,$(WHEELS))
 
 .PHONY: demo test check lint types layers unit docs wheel bench bench-training liars search onnx-suite applications zoo matrix transformers torchvision keras-applications reexport large verify-time fuzz-onnx import-scale bench-torchscript bench-savedmodel bench-cells peers-torch peers-tf cuda clean
 
@@ -18,7 +28,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 types: $(READY)
-	$(BIN)/mypy
+	$(BIN)/mypy --cache-dir $(CACHE)/mypy
 
 layers: $(READY)
 	$(BIN)/lint-imports
@@ -27,7 +37,7 @@ docs: $(READY)  ## generated tables and command help are what the code says
 	$(BIN)/python docs/generate.py --check
 
 unit: $(READY)  ## all tests, file by file on two processes; each keeps its own warm workers
-	$(BIN)/pytest -n 2 --dist loadfile --durations 25
+	$(BIN)/pytest -n 2 --dist loadfile --durations 25 $(if $(UNTIL),--until $(UNTIL))
 
 wheel: $(READY)  ## the wheel, alone, in an empty environment outside the repository
 	$(BIN)/python tests/wheel.py
@@ -113,17 +123,18 @@ PEERS := onnx2torch==1.5.15 onnx2pytorch==0.6.0 onnx2fx==0.0.1 torchvision==0.28
 	$(PYTHON) -m venv $(@D)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
 	pwd >> $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(if $(findstring peers-tf,$@),$(PEERS_TF),$(if $(findstring peers,$@),$(PEERS),$(NATIVE)))
-	$(if $(findstring native,$@),$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(HUGGING_FACE))
+	$(INSTALL) --python $(@D)/bin/python --no-deps $(if $(findstring peers-tf,$@),$(PEERS_TF),$(if $(findstring peers,$@),$(PEERS),$(NATIVE)))
+	$(if $(findstring native,$@),$(INSTALL) --python $(@D)/bin/python --constraint constraints.txt $(HUGGING_FACE))
 	touch $@
 
 # onnx2tf pins its own TensorFlow, NumPy and protobuf: nothing of ours may be beside them.
-.venv-onnx2tf/.ready:
+.venv-onnx2tf/.ready: $(READY)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: $(ONNX2TF)
+	$(INSTALL) --python $(@D)/bin/python --only-binary :all: $(ONNX2TF)
 	touch $@
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(INSTALL) --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)

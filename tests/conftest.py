@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,25 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import zoo
+from tests.limits import HANG
 
 COUNT = 32  # the fewest inputs that a verdict takes
 
 # How long an example takes is a matter of the machine, and says nothing of the code.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--until", type=datetime.fromisoformat, metavar="TIME", help="begin no test after this time: skip those left"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    until = item.config.getoption("--until")
+    if until is not None and datetime.now(until.tzinfo) > until:
+        pytest.skip(f"not begun by {until:%H:%M}, the time that --until gives")
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +51,7 @@ def pool() -> Iterator[Any]:
     from toolkit.worker.limits import Limits
     from toolkit.worker.pool import WorkerPool
 
-    with WorkerPool(limits=Limits(threads=1, seconds=120)) as made:
+    with WorkerPool(limits=Limits(threads=1, seconds=HANG)) as made:
         yield made
 
 

@@ -35,7 +35,6 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(600)
 def test_the_everyday_commands_work_in_order(folder: Path) -> None:
     commands = everyday_commands()
     assert len(commands) >= 8
@@ -48,7 +47,6 @@ def test_the_everyday_commands_work_in_order(folder: Path) -> None:
     assert (folder / "out" / "fashion" / "manifest.json").is_file()
 
 
-@pytest.mark.timeout(600)
 def test_the_python_example_works(folder: Path) -> None:
     code, _ = blocks("python")
     if not (folder / "runs").is_dir():
@@ -58,7 +56,6 @@ def test_the_python_example_works(folder: Path) -> None:
     assert len(done.stdout.splitlines()) == 1  # the label of the sample image
 
 
-@pytest.mark.timeout(600)
 def test_the_test_of_the_example_passes(folder: Path) -> None:
     _, code = blocks("python")
     (folder / "test_example.py").write_text(code)

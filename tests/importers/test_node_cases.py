@@ -16,7 +16,6 @@ from tests.importers.suites import HERE, results, surprises
 LEAST = {"eager": 500, "scripted": 500, "model": 500, "h5": 50, "savedmodel": 50}
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("column", LEAST)
 def test_node_cases(column: str) -> None:
     rows = results()

@@ -11,9 +11,6 @@ import pytest
 from toolkit import artifact as artifacts
 from trainers import same_start
 
-# The first test waits for three frameworks to train.
-pytestmark = pytest.mark.timeout(900)
-
 FRAMEWORKS = ("torch", "keras", "tensorflow")
 MODELS = ("feedforward", "fashion")
 SIX = [(framework, model) for framework in FRAMEWORKS for model in MODELS]
