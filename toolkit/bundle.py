@@ -317,7 +317,7 @@ def _failure(found: Report, failed: Sequence[Row]) -> ToolkitError:
         hint="Nothing was written to the destination.",
     )
     error.exit_code = replace(found, rows=tuple(failed)).exit_code
-    error.report = found  # type: ignore[attr-defined]
+    error.report = found
     return error
 
 

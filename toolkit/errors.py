@@ -27,6 +27,7 @@ class ToolkitError(Exception):
     """
 
     exit_code = EXIT_USAGE
+    log = ""  # the traceback of the worker that it comes from, for whoever looks for its cause
 
     def __init__(self, found: str, *, where: str | None = None, hint: str | None = None) -> None:
         self.found = found
@@ -88,6 +89,7 @@ class VerdictFailed(ToolkitError):
     """An export was written, re-opened and compared, and does not predict what its source predicts."""
 
     exit_code = EXIT_FAILED
+    report: Any = None  # what was measured, as a toolkit.verification.report.Report
 
 
 class DeviceMissing(ToolkitError):

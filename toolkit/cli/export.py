@@ -109,10 +109,9 @@ def command(source: str, to: tuple[str, ...], output: Path, **given: Any) -> int
                 stage=stage,
             )
         except VerdictFailed as error:
-            found = getattr(error, "report", None)
-            if found is None:
+            if error.report is None:
                 raise
-            failure = error
+            found, failure = error.report, error
         else:
             found = made.report
     if not (given["quiet"] and failure is None and given["json_file"] is None):

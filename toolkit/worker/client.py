@@ -243,7 +243,7 @@ class Worker:
 
     def _rebuilt(self, reply: Mapping[str, Any]) -> errors.ToolkitError:
         error = errors.from_json(reply["error"])
-        error.log = reply.get("log", "")  # type: ignore[attr-defined]
+        error.log = reply.get("log", "")
         return error
 
     def _kill(self) -> None:

@@ -160,7 +160,7 @@ def _product(apart: _Apart, op: Any, given: list[Given]) -> Results:
     """(a + bi)(c + di) = (ac - bd) + (ad + bc)i, for all that is a product of its two operands."""
     if len(given) == 1:  # Einsum of one tensor
         return _each(apart, op, given)
-    (a, b), (c, d) = (each if isinstance(each, tuple) else (each, each) for each in given)
+    (a, b), (c, d) = (_pair(each) for each in given)
     dtype = _half(op)
     pairs = {"ac": (a, c), "bd": (b, d), "ad": (a, d), "bc": (b, c)}
     ac, bd, ad, bc = (apart.again(op, list(pair), title)[0] for title, pair in pairs.items())
@@ -170,10 +170,9 @@ def _product(apart: _Apart, op: Any, given: list[Given]) -> Results:
 def _adjoint_product(apart: _Apart, op: Any, given: list[Given]) -> Results:
     """A product whose operands may be asked for conjugated and transposed: the operator transposes, this conjugates."""
     dtype = _half(op)
-    turned: list[Given] = [
-        (each[0], apart.make("Neg", each[1], dtype=dtype)) if op.get_attr(name) and isinstance(each, tuple) else each
-        for name, each in zip(("adj_x", "adj_y"), given, strict=True)
-    ]
+    turned: list[Given] = []
+    for name, (real, imaginary) in zip(("adj_x", "adj_y"), map(_pair, given), strict=True):
+        turned.append((real, apart.make("Neg", imaginary, dtype=dtype) if op.get_attr(name) else imaginary))
     return _product(apart, op, turned)
 
 

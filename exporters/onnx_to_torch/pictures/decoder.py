@@ -21,7 +21,7 @@ from exporters.onnx_to_torch.table import TORCH
 # By names of ours: PyTorch left types and the last one's name out, and TorchScript would read a comment on a call.
 _fork: Any = torch.jit.fork
 _wait: Any = torch.jit.wait
-_is_scripting: Any = torch.jit.is_scripting  # type: ignore[attr-defined]
+_is_scripting: Any = torch.jit.is_scripting  # type: ignore[attr-defined]  # not in its own list
 
 
 def _kind(data: list[int]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor  # noqa: TC002 - TorchScript looks it up
 
 from exporters.onnx_to_torch.pictures.bits import big_endian
+from exporters.onnx_to_torch.pictures.codes import Code
 from exporters.onnx_to_torch.pictures.jpeg import headers, pixels, scans
-from exporters.onnx_to_torch.pictures.jpeg.records import Code, Frame
+from exporters.onnx_to_torch.pictures.jpeg.records import Frame
 
 
 def _is_mixed(frame: Frame, marked: int) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from exporters.onnx_to_torch.pictures.bits import big_endian
+from exporters.onnx_to_torch.pictures.codes import Code
 from exporters.onnx_to_torch.pictures.jpeg import huffman
-from exporters.onnx_to_torch.pictures.jpeg.records import Code, Component, Frame, Scan
+from exporters.onnx_to_torch.pictures.jpeg.records import Component, Frame, Scan
 from exporters.onnx_to_torch.pictures.jpeg.scans import zigzag
 
 

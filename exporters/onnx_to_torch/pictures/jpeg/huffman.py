@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from exporters.onnx_to_torch.pictures.jpeg.records import Code
+from exporters.onnx_to_torch.pictures.codes import Code
 
 
 def made(counts: list[int], symbols: list[int]) -> Code:

@@ -6,18 +6,6 @@ No `from __future__ import annotations` here: TorchScript reads the fields' type
 from typing import NamedTuple
 
 
-class Code(NamedTuple):
-    """A Huffman code: how many codes there are of each length, the symbols in the order of their codes.
-
-    `short` has, for each eight bits that may come next, the symbol in their beginning (times 16, plus its length), or
-    -1 where it is longer.
-    """
-
-    counts: list[int]
-    symbols: list[int]
-    short: list[int]
-
-
 class Component(NamedTuple):
     """A colour: its name, how densely it lies across and down, its table of steps, and its blocks of 8 x 8.
 

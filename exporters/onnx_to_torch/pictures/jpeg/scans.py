@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from exporters.onnx_to_torch.pictures.codes import Code
 from exporters.onnx_to_torch.pictures.jpeg.huffman import bits, signed, symbol
-from exporters.onnx_to_torch.pictures.jpeg.records import Code, Component, Frame, Scan
+from exporters.onnx_to_torch.pictures.jpeg.records import Component, Frame, Scan
 
 
 def parts(data: list[int], at: int) -> tuple[list[list[int]], int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from exporters.onnx_to_torch.pictures.codes import Code
 from exporters.onnx_to_torch.pictures.webp.prefix_codes import number, read, symbol
-from exporters.onnx_to_torch.pictures.webp.records import Code, Coded
+from exporters.onnx_to_torch.pictures.webp.records import Coded
 
 
 def _near() -> list[int]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from exporters.onnx_to_torch.pictures.webp.records import Code
+from exporters.onnx_to_torch.pictures.codes import Code
 
 
 def window(data: list[int], at: int) -> int:

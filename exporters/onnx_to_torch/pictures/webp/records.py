@@ -5,17 +5,7 @@ No `from __future__ import annotations` here: TorchScript reads the fields' type
 
 from typing import NamedTuple
 
-
-class Code(NamedTuple):
-    """A prefix code: how many codes there are of each length, the symbols in the order of their codes.
-
-    `short` has, for each eight bits that may come next, the symbol in their beginning (times 16, plus its length), or
-    -1 where it is longer.
-    """
-
-    counts: list[int]
-    symbols: list[int]
-    short: list[int]
+from exporters.onnx_to_torch.pictures.codes import Code
 
 
 class Coded(NamedTuple):
