@@ -79,7 +79,7 @@ def _written(onnx: Path, path: Path, shortest: int) -> None:
         def recover(model: Any, **_: int) -> Any:
             return recurrent.recover(model, shortest=shortest)
 
-    builder.recurrent = Forced  # type: ignore[assignment]
+    builder.recurrent = Forced  # type: ignore[assignment]  # stands in for the module
     try:
         to_torchscript.from_onnx(onnx, path, signature.signature(read.read(onnx)), Contract(), ExportOptions())
     finally:

@@ -87,7 +87,7 @@ def padded(x: KerasTensor, spatial: Sequence[tuple[Length, Length]], value: floa
         if not (isinstance(before, int) and isinstance(after, int)):
             scope = Scope(x, None)
             x = padding.reindexed(x, axis, before, after, Constant(np.array(value), "value", scope), "constant", scope)
-    return _padded(x, known, value)  # type: ignore[arg-type]
+    return _padded(x, known, value)  # type: ignore[arg-type]  # integers, as just asked
 
 
 def _padded(x: KerasTensor, spatial: list[tuple[int, int]], value: float) -> KerasTensor:

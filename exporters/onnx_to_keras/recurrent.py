@@ -289,7 +289,7 @@ def rnn(
     initial_h: Operand | None = None,
     activation_alpha: list[float] | None = None,
     activation_beta: list[float] | None = None,
-    activations: list[str] = ("Tanh", "Tanh"),  # type: ignore[assignment]  # never changed
+    activations: list[str] = ("Tanh", "Tanh"),  # type: ignore[assignment]  # as of the other table
     clip: float | None = None,
     direction: str = "forward",
     hidden_size: int | None = None,

@@ -46,7 +46,8 @@ def regrouped(builder: Builder, node: ir.Node, operands: list[Any]) -> tuple[Ker
     before, after = plan.before, plan.after
     sizes = _settled(wanted, given)
     x = builder.held(value, before)
-    result = reshape.reshaped(x, list(after.held(sizes)), list(before.held(given)), False, builder.scope)  # type: ignore[arg-type]
+    held, shape = list(before.held(given)), list(after.held(sizes))
+    result = reshape.reshaped(x, shape, held, False, builder.scope)  # type: ignore[arg-type]  # settled: none is unknown
     return result, after
 
 

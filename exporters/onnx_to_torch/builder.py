@@ -349,7 +349,7 @@ class SubgraphBuilder(Builder):
         node.type = list[list[Tensor]]
         return node
 
-    def build(self, kinds: list[str]) -> fx.GraphModule:  # type: ignore[override]
+    def build(self, kinds: list[str]) -> fx.GraphModule:  # type: ignore[override]  # a branch is packed
         """The module whose results are packed as values of `kinds`."""
         for index, value in enumerate(self.source.inputs):
             assert self.inputs is not None

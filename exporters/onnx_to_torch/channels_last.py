@@ -81,7 +81,7 @@ def _is_plain(strides: list[int], padding: list[int], dilations: list[int], grou
 
 
 def _reads_weights(node: fx.Node) -> bool:
-    return node.op == "call_function" and node.target in CONVOLUTIONS and node.args[1].op == "get_attr"  # type: ignore[union-attr]
+    return node.op == "call_function" and node.target in CONVOLUTIONS and node.args[1].op == "get_attr"  # type: ignore[union-attr]  # a node
 
 
 def _hand_out_contiguous(module: fx.GraphModule, images: Collection[int]) -> None:

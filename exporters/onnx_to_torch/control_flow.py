@@ -206,7 +206,7 @@ def loop(
     v_initial: list[Tensor],
     body: nn.Module,
     carried: int = 0,
-    nothing: list[Tensor] = (),  # type: ignore[assignment]  # never changed
+    nothing: list[Tensor] = (),  # type: ignore[assignment]  # TorchScript knows only lists
 ) -> nn.Module:
     return Loop(body, carried, nothing)
 
@@ -221,7 +221,7 @@ def scan(
     scan_output_axes: list[int] | None = None,
     scan_output_directions: list[int] | None = None,
     carried: int = 0,
-    nothing: list[Tensor] = (),  # type: ignore[assignment]  # never changed
+    nothing: list[Tensor] = (),  # type: ignore[assignment]  # TorchScript knows only lists
 ) -> nn.Module:
     return Scan(
         body,
@@ -242,7 +242,7 @@ def scan_8(
     num_scan_inputs: int,
     directions: list[int] | None = None,
     carried: int = 0,
-    nothing: list[Tensor] = (),  # type: ignore[assignment]  # never changed
+    nothing: list[Tensor] = (),  # type: ignore[assignment]  # TorchScript knows only lists
 ) -> nn.Module:
     """ONNX Scan of opset 8, whose values have a batch as their first axis and the steps as their second."""
     inner = scan([], body, num_scan_inputs, scan_input_directions=directions, carried=carried, nothing=nothing)
@@ -256,6 +256,6 @@ def sequence_map(
     additional_inputs: list[Tensor],
     body: nn.Module,
     outputs: int = 1,
-    sequences: list[bool] = (),  # type: ignore[assignment]  # never changed
+    sequences: list[bool] = (),  # type: ignore[assignment]  # TorchScript knows only lists
 ) -> nn.Module:
     return SequenceMap(body, sequences, outputs)

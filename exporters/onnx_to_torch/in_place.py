@@ -79,10 +79,10 @@ def _write_over(node: fx.Node, given: Any) -> None:
     if node.target in FLAGGED:
         node.kwargs = {**node.kwargs, "inplace": True}
     elif node.target in NAMED:
-        node.target = NAMED[node.target]  # type: ignore[index]
+        node.target = NAMED[node.target]  # type: ignore[index]  # a function
     else:
         rest = node.args[1:] if node.args[0] is given else node.args[:1]
-        node.op, node.target, node.args = "call_method", METHODS[node.target], (given, *rest)  # type: ignore[index]
+        node.op, node.target, node.args = "call_method", METHODS[node.target], (given, *rest)  # type: ignore[index]  # a function
 
 
 def _is_free(given: Any, reader: fx.Node, made: Mapping[fx.Node, ir.Value], places: Mapping[fx.Node, int]) -> bool:
@@ -106,6 +106,6 @@ def _of_one_shape(one: ir.Value, other: ir.Value) -> bool:
 
 def _is_own(node: fx.Node) -> bool:
     """Whether a node's result is memory that nothing before it holds."""
-    while node.target in VIEWS and len(node.args[0].users) == 1:  # type: ignore[union-attr]
-        node = node.args[0]  # type: ignore[assignment]
+    while node.target in VIEWS and len(node.args[0].users) == 1:  # type: ignore[union-attr]  # a node
+        node = node.args[0]  # type: ignore[assignment]  # as just asked
     return node.target in _FRESH_METHODS if node.op == "call_method" else node.target in FRESH | set(NAMED.values())

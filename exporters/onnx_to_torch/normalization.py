@@ -186,6 +186,6 @@ def local_response_normalization(
 
 
 @TORCH.op("MeanVarianceNormalization", since=9)
-def mean_variance_normalization(X: Tensor, axes: list[int] = (0, 2, 3)) -> Tensor:  # type: ignore[assignment]
+def mean_variance_normalization(X: Tensor, axes: list[int] = (0, 2, 3)) -> Tensor:  # type: ignore[assignment]  # TorchScript: lists
     center = X - X.mean(axes, keepdim=True)
     return center / (torch.sqrt((center * center).mean(axes, keepdim=True)) + 1e-9)

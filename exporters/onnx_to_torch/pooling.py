@@ -168,7 +168,7 @@ def max_unpool(
     X: Tensor,
     I: Tensor,  # noqa: E741 - ONNX's own name
     output_shape: list[int] | None = None,
-    kernel_shape: list[int] = (1,),  # type: ignore[assignment]  # never changed
+    kernel_shape: list[int] = (1,),  # type: ignore[assignment]  # TorchScript knows only lists
     pads: list[int] | None = None,
     strides: list[int] | None = None,
 ) -> Tensor:

@@ -123,8 +123,8 @@ def _signature(torch: Any, program: Any) -> Signature:
     """The inputs as the program has them; a size that varies is called after its first place."""
     given = [node for node in program.graph.nodes if node.op == "placeholder"]
     users = [node.meta["val"] for node in given if node.name in program.graph_signature.user_inputs]
-    structure = torch.utils._pytree  # noqa: SLF001 - PyTorch has no other name for it
-    args, kwargs = structure.tree_unflatten(users, program.call_spec.in_spec)
+    pytree = torch.utils._pytree  # noqa: SLF001 - PyTorch has no other name for it
+    args, kwargs = pytree.tree_unflatten(users, program.call_spec.in_spec)
     parameters = list(_positional(program))
     named = {(parameters[i] if i < len(parameters) else f"input_{i}"): value for i, value in enumerate(args)} | kwargs
     structures: dict[str, Structure] = {}

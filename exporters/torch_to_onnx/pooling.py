@@ -67,7 +67,7 @@ def _adaptive(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
             place, stride = place // (end - start), stride * size
         indices.append(index)
     shape = (*lead, *output_size)
-    return torch.stack(values, -1).reshape(shape), torch.stack(indices, -1).reshape(shape)  # type: ignore[arg-type]
+    return torch.stack(values, -1).reshape(shape), torch.stack(indices, -1).reshape(shape)  # type: ignore[arg-type]  # tensors by now
 
 
 def _cut(x: Tensor, ends: Sequence[tuple[Any, Any]]) -> Tensor:

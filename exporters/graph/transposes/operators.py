@@ -32,7 +32,7 @@ def movable(node: ir.Node, rank: int) -> Movable | None:
     """How `node` can work on tensors of `rank` in another order; None where it cannot."""
     form = _FORMS.get(node.op_type) if node.domain == "" else None
     found = form(node, rank) if form else None
-    if found is None or any(node.inputs[index].is_initializer() for index in found.inputs):  # type: ignore[union-attr]
+    if found is None or any(node.inputs[index].is_initializer() for index in found.inputs):  # type: ignore[union-attr]  # forms name inputs that are there
         return None
     return found
 

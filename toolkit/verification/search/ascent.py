@@ -42,7 +42,7 @@ def climb(objective: Objective, inputs: Inputs, deadline: float, seed: int, *, n
     now = {name: tensor.double() if name in names else tensor for name, tensor in inputs.items()}
     size = len(now[names[0]]) if now[names[0]].dim() else 1
     height, slope = _measured(objective, now, names, size)
-    spread = torch.sqrt(sum((_flat(now[n], size) ** 2).sum(1) for n in names) + 1e-6)  # type: ignore[arg-type]
+    spread = torch.sqrt(sum((_flat(now[n], size) ** 2).sum(1) for n in names) + 1e-6)  # type: ignore[arg-type]  # no sum of none
     state = Climb(now, names, height, slope, 0.5 * spread)
     found: list[Inputs] = []
     for step in range(_STEPS):
@@ -81,7 +81,7 @@ def _measured(
 
 def _step(state: Climb, objective: Objective, generator: torch.Generator, size: int, *, newton: bool) -> None:
     """One step of every row; what climbs is kept and may step further next, what does not is taken back."""
-    steepness = torch.sqrt(sum((_flat(s, size) ** 2).sum(1) for s in state.slope.values()))  # type: ignore[arg-type]
+    steepness = torch.sqrt(sum((_flat(s, size) ** 2).sum(1) for s in state.slope.values()))  # type: ignore[arg-type]  # no sum of none
     flat = ~(steepness > 1e-300)
     divisor = torch.where(flat, torch.ones_like(steepness), steepness)
     length = state.radius

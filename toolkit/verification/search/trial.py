@@ -91,7 +91,7 @@ class Trial:
             for (batch, ours), theirs in zip(taken, files, strict=True)
         ]
         outstanding = [i for i, each in enumerate(rough) if each.ratios is not None and each.ratios.max() > STANDS_OUT]
-        outstanding.sort(key=lambda i: -float(np.max(rough[i].ratios)))  # type: ignore[arg-type]
+        outstanding.sort(key=lambda i: -float(np.max(rough[i].ratios)))  # type: ignore[arg-type]  # they have ratios
         for index in outstanding[:_MOST_CONFIRMED]:
             measured, found = self._confirmed(rough[index], files[index])
             if found is not None:
