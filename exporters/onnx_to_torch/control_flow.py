@@ -206,7 +206,8 @@ def loop(
     v_initial: list[Tensor],
     body: nn.Module,
     carried: int = 0,
-    nothing: list[Tensor] = (),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    nothing: list[Tensor] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     return Loop(body, carried, nothing)
 
@@ -221,7 +222,8 @@ def scan(
     scan_output_axes: list[int] | None = None,
     scan_output_directions: list[int] | None = None,
     carried: int = 0,
-    nothing: list[Tensor] = (),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    nothing: list[Tensor] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     return Scan(
         body,
@@ -242,7 +244,8 @@ def scan_8(
     num_scan_inputs: int,
     directions: list[int] | None = None,
     carried: int = 0,
-    nothing: list[Tensor] = (),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    nothing: list[Tensor] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     """ONNX Scan of opset 8, whose values have a batch as their first axis and the steps as their second."""
     inner = scan([], body, num_scan_inputs, scan_input_directions=directions, carried=carried, nothing=nothing)
@@ -256,6 +259,7 @@ def sequence_map(
     additional_inputs: list[Tensor],
     body: nn.Module,
     outputs: int = 1,
-    sequences: list[bool] = (),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    sequences: list[bool] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     return SequenceMap(body, sequences, outputs)

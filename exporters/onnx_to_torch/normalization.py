@@ -186,6 +186,10 @@ def local_response_normalization(
 
 
 @TORCH.op("MeanVarianceNormalization", since=9)
-def mean_variance_normalization(X: Tensor, axes: list[int] = (0, 2, 3)) -> Tensor:  # type: ignore[assignment]  # TorchScript: lists
+def mean_variance_normalization(
+    X: Tensor,
+    # TorchScript knows only lists; the exception must end its line.
+    axes: list[int] = (0, 2, 3),  # type: ignore[assignment]
+) -> Tensor:
     center = X - X.mean(axes, keepdim=True)
     return center / (torch.sqrt((center * center).mean(axes, keepdim=True)) + 1e-9)

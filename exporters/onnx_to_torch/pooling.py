@@ -168,7 +168,8 @@ def max_unpool(
     X: Tensor,
     I: Tensor,  # noqa: E741 - ONNX's own name
     output_shape: list[int] | None = None,
-    kernel_shape: list[int] = (1,),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    kernel_shape: list[int] = (1,),  # type: ignore[assignment]
     pads: list[int] | None = None,
     strides: list[int] | None = None,
 ) -> Tensor:

@@ -331,7 +331,8 @@ def rnn(
     initial_h: Tensor | None = None,
     activation_alpha: list[float] | None = None,
     activation_beta: list[float] | None = None,
-    activations: list[str] = ("Tanh", "Tanh"),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    activations: list[str] = ("Tanh", "Tanh"),  # type: ignore[assignment]
     clip: float | None = None,
     direction: str = "forward",
     hidden_size: int | None = None,

@@ -108,7 +108,8 @@ def qlinear_reduce_mean(
     data_zero_point: Tensor | None,
     reduced_scale: Tensor,
     reduced_zero_point: Tensor | None = None,
-    axes: list[int] = (),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    axes: list[int] = (),  # type: ignore[assignment]
     keepdims: int = 1,
 ) -> Tensor:
     mean = _real(data, data_scale, data_zero_point).mean(axes, keepdim=keepdims == 1)
@@ -149,7 +150,8 @@ def qlinear_average_pool(
     x_zero_point: Tensor | None,
     y_scale: Tensor,
     y_zero_point: Tensor | None = None,
-    kernel_shape: list[int] = (),  # type: ignore[assignment]  # TorchScript knows only lists
+    # TorchScript knows only lists; the exception must end its line.
+    kernel_shape: list[int] = (),  # type: ignore[assignment]
     auto_pad: str = "NOTSET",
     ceil_mode: int = 0,
     channels_last: int = 0,
