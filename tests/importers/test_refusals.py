@@ -89,3 +89,30 @@ def test_a_type_that_torch_lacks_is_named_with_its_node() -> None:
 def test_what_is_no_model_is_refused(given: Any) -> None:
     with pytest.raises(InvalidGraph, match=f"a {type(given).__name__} is not an ONNX model"):
         onnx_to_torch.build(given)
+
+
+@pytest.mark.parametrize("true", [[0, 2, 2], [2, 1, 2]], ids=["its root", "below its root"])
+def test_trees_that_lead_back_to_where_they_were_are_refused(true: list[int]) -> None:
+    """Node 0 is the tree's first, node 2 its only leaf."""
+    trees = node(
+        "TreeEnsembleRegressor",
+        ["x"],
+        ["y"],
+        name="trees",
+        domain="ai.onnx.ml",
+        n_targets=1,
+        nodes_treeids=[0, 0, 0],
+        nodes_nodeids=[0, 1, 2],
+        nodes_modes=["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"],
+        nodes_featureids=[0, 1, 0],
+        nodes_values=[0.5, 0.25, 0.0],
+        nodes_truenodeids=true,
+        nodes_falsenodeids=[1, 2, 2],
+        target_treeids=[0],
+        target_nodeids=[2],
+        target_ids=[0],
+        target_weights=[1.0],
+    )
+    assert "ai.onnx.ml.TreeEnsembleRegressor cannot be rebuilt (ValueError: the trees have a cycle)" in message(
+        InvalidGraph, [trees], domains=("ai.onnx.ml",), y=("batch", 1)
+    )

@@ -33,15 +33,16 @@ class Forest:
     missing: list[int]
     roots: list[int]
     leaves: list[tuple[int, int, float]]  # node, target, weight
+    is_leaf: list[bool]
     members: dict[int, list[float]]
 
     def depth(self) -> int:
         """How many steps lead from a root to its farthest leaf."""
-        deepest, level = 0, [root for root in self.roots if self.true[root] != root]
+        deepest, level = 0, {root for root in self.roots if not self.is_leaf[root]}
         while level:
             deepest += 1
-            below = [child for node in level for child in (self.true[node], self.false[node])]
-            level = [node for node in below if self.true[node] != node]
+            below = {child for node in level for child in (self.true[node], self.false[node])}
+            level = {node for node in below if not self.is_leaf[node]}
             if deepest > len(self.features):
                 raise ValueError("the trees have a cycle")
         return deepest
@@ -66,7 +67,7 @@ class Trees(nn.Module):
         super().__init__()
         self.depth = forest.depth()
         self.aggregate = aggregate
-        self.kinds = sorted({forest.modes[n] for n in range(len(forest.modes)) if forest.true[n] != n})
+        self.kinds = sorted({mode for mode, leaf in zip(forest.modes, forest.is_leaf, strict=True) if not leaf})
         count = len(forest.features)
         weights, given = np.zeros((count, targets), forest.splits.dtype), np.zeros((count, targets), bool)
         for node, target, weight in forest.leaves:
@@ -191,7 +192,12 @@ def _named_forest(
     is_leaf = [mode == "LEAF" for mode in modes]
     targets = {place[tree, child] for tree, t, f, leaf in zip(treeids, true, false, is_leaf, strict=True) if not leaf
                for child in (t, f)}  # fmt: skip
-    roots = {tree: min(i for i, t in enumerate(treeids) if t == tree and i not in targets) for tree in set(treeids)}
+    roots: dict[int, int] = {}
+    for index, tree in enumerate(treeids):
+        if index not in targets:
+            roots.setdefault(tree, index)
+    if len(roots) < len(set(treeids)):
+        raise ValueError("the trees have a cycle")
 
     def children(names: list[int]) -> list[int]:
         return [i if is_leaf[i] else place[treeids[i], name] for i, name in enumerate(names)]
@@ -205,6 +211,7 @@ def _named_forest(
         missing=missing or [0] * len(modes),
         roots=[roots[tree] for tree in sorted(roots)],
         leaves=[(place[tree, node], target, weight) for tree, node, target, weight in leaves],
+        is_leaf=is_leaf,
         members={},
     )
 
@@ -251,6 +258,7 @@ def tree_ensemble(
         missing=(nodes_missing_value_tracks_true or [0] * count) + [0] * leaves,
         roots=tree_roots,
         leaves=list(zip(own, leaf_targetids, leaf_weights.tolist(), strict=True)),
+        is_leaf=[False] * count + [True] * leaves,
         members=dict(zip([n for n, mode in enumerate(modes) if mode == 6], sets, strict=False)),
     )
     trees = Trees(forest, n_targets or max(leaf_targetids) + 1, AGGREGATES[aggregate_function], [])
