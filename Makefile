@@ -40,7 +40,7 @@ unit: $(READY)  ## all tests, file by file on two processes; each keeps its own 
 	$(BIN)/pytest -n 2 --dist loadfile --durations 25 $(if $(UNTIL),--until $(UNTIL))
 
 wheel: $(READY)  ## the wheel, alone, in an empty environment outside the repository
-	$(BIN)/python tests/wheel.py
+	UV_FIND_LINKS="$(WHEELS)" $(BIN)/python tests/wheel.py
 
 bench: $(READY)  ## R and latency of six models in four formats -> benchmarks/results/formats.json
 	$(BIN)/python benchmarks/formats.py

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
 from pathlib import Path
 
@@ -53,10 +52,10 @@ def check_content(wheel: Path) -> None:
 
 def install(wheel: Path, environment: Path) -> Path:
     """The wheel and its light dependencies at their pinned versions; no framework."""
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "--constraint", str(ROOT / "constraints.txt"), str(wheel)], environment)
+    uv, python = Path(sys.executable).with_name("uv"), environment / "bin" / "python"
+    run([str(uv), "venv", "--quiet", "--python", sys.executable, str(environment)], ROOT)
+    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    run([str(uv), "pip", "install", "--quiet", "--python", str(python), *constraints, str(wheel)], environment)
     return python
 
 
