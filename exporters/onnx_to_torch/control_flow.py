@@ -206,7 +206,7 @@ def loop(
     v_initial: list[Tensor],
     body: nn.Module,
     carried: int = 0,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     nothing: list[Tensor] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     return Loop(body, carried, nothing)
@@ -222,7 +222,7 @@ def scan(
     scan_output_axes: list[int] | None = None,
     scan_output_directions: list[int] | None = None,
     carried: int = 0,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     nothing: list[Tensor] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     return Scan(
@@ -244,7 +244,7 @@ def scan_8(
     num_scan_inputs: int,
     directions: list[int] | None = None,
     carried: int = 0,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     nothing: list[Tensor] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     """ONNX Scan of opset 8, whose values have a batch as their first axis and the steps as their second."""
@@ -259,7 +259,7 @@ def sequence_map(
     additional_inputs: list[Tensor],
     body: nn.Module,
     outputs: int = 1,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     sequences: list[bool] = (),  # type: ignore[assignment]
 ) -> nn.Module:
     return SequenceMap(body, sequences, outputs)

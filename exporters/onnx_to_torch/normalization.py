@@ -188,7 +188,7 @@ def local_response_normalization(
 @TORCH.op("MeanVarianceNormalization", since=9)
 def mean_variance_normalization(
     X: Tensor,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     axes: list[int] = (0, 2, 3),  # type: ignore[assignment]
 ) -> Tensor:
     center = X - X.mean(axes, keepdim=True)

@@ -168,7 +168,7 @@ def max_unpool(
     X: Tensor,
     I: Tensor,  # noqa: E741 - ONNX's own name
     output_shape: list[int] | None = None,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     kernel_shape: list[int] = (1,),  # type: ignore[assignment]
     pads: list[int] | None = None,
     strides: list[int] | None = None,

@@ -331,7 +331,7 @@ def rnn(
     initial_h: Tensor | None = None,
     activation_alpha: list[float] | None = None,
     activation_beta: list[float] | None = None,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     activations: list[str] = ("Tanh", "Tanh"),  # type: ignore[assignment]
     clip: float | None = None,
     direction: str = "forward",

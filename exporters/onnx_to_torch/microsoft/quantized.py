@@ -108,7 +108,7 @@ def qlinear_reduce_mean(
     data_zero_point: Tensor | None,
     reduced_scale: Tensor,
     reduced_zero_point: Tensor | None = None,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     axes: list[int] = (),  # type: ignore[assignment]
     keepdims: int = 1,
 ) -> Tensor:
@@ -150,7 +150,7 @@ def qlinear_average_pool(
     x_zero_point: Tensor | None,
     y_scale: Tensor,
     y_zero_point: Tensor | None = None,
-    # TorchScript knows only lists; the exception must end its line.
+    # TorchScript takes a list whose default is a tuple, and no words after the exception to types.
     kernel_shape: list[int] = (),  # type: ignore[assignment]
     auto_pad: str = "NOTSET",
     ceil_mode: int = 0,
