@@ -251,6 +251,62 @@ build_channels_first = stack((4, 9, 8), lambda: L.DepthwiseConv2D(3, data_format
                              lambda: L.Reshape((4, 42)), lambda: L.Conv1D(3, 3, data_format="channels_first"))
 
 
+class Systems(tf.Module):
+    """Linear systems, rows to be swapped among them; a batch of matrices, and one for all."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4, 4]), tf.TensorSpec([None, 4, 2])])
+    def __call__(self, x, right):
+        swapped = x + 6.0 * tf.eye(4)[::-1]
+        definite = tf.matmul(x, x, transpose_b=True) + tf.eye(4)
+        lower = tf.linalg.cholesky(definite)
+        return {
+            "inverse": tf.linalg.inv(swapped), "turned": tf.linalg.inv(swapped, adjoint=True),
+            "solved": tf.linalg.solve(swapped, right), "adjoint": tf.linalg.solve(swapped, right, adjoint=True),
+            "lower": lower, "below": tf.linalg.triangular_solve(lower, right),
+            "above": tf.linalg.triangular_solve(lower, right, adjoint=True),
+            "upper": tf.linalg.triangular_solve(tf.linalg.matrix_transpose(lower), right, lower=False),
+            "chosen": tf.linalg.cholesky_solve(lower, right),
+        }
+
+
+def build_systems():
+    return Systems()
+
+
+class Pictures(tf.Module):
+    """Colours, greys and black among them; morphology with and without padding."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 7, 6, 3])])
+    def __call__(self, x):
+        image = tf.concat([tf.nn.sigmoid(x), tf.zeros_like(x[:, :1]), 0.5 * tf.ones_like(x[:, :1])], 1)
+        hsv, kernel = tf.image.rgb_to_hsv(image), tf.reshape(tf.range(18.0) % 5.0, (2, 3, 3))
+        return {
+            "hsv": hsv, "rgb": tf.image.hsv_to_rgb(tf.nn.sigmoid(x)), "again": tf.image.hsv_to_rgb(hsv),
+            "paler": tf.image.adjust_saturation(image, 0.5), "turned": tf.image.adjust_hue(image, 0.4),
+            "dilated": tf.nn.dilation2d(x, kernel, [1, 2, 1, 1], "SAME", "NHWC", [1, 2, 1, 1]),
+            "eroded": tf.nn.erosion2d(x, kernel, [1, 1, 2, 1], "VALID", "NHWC", [1, 1, 1, 1]),
+        }
+
+
+def build_pictures():
+    return Pictures()
+
+
+class Statistics(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, 3]), tf.TensorSpec([None], tf.int32)])
+    def __call__(self, x, whole):
+        share = tf.nn.sigmoid(x)
+        return {
+            "erfinv": tf.math.erfinv(2.0 * share - 1.0), "quantile": tf.math.ndtri(share),
+            "cross": tf.linalg.cross(x, x[:, ::-1] + 1.0), "energy": tf.nn.l2_loss(x),
+            "among": tf.cast(tf.math.in_top_k(whole, x, 2), tf.float32),
+        }
+
+
+def build_statistics():
+    return Statistics()
+
+
 class Table(tf.Module):
     def __init__(self):
         super().__init__()

@@ -34,6 +34,7 @@ CLOSE = 1e-5  # relative to the largest output: some dozens of roundings of floa
 REFUSED = {"unknown", "complex_root"}
 MODULES = REFUSED | {
     "module", "complex", "elementary", "joined", "spectrum", "returned", "table", "older", "older_sum", "oldest",
+    "systems", "pictures", "statistics",
 }  # fmt: skip
 NAMES = sorted(set(re.findall(r"^(?:def )?build_(\w+)", MODELS, re.MULTILINE)) - REFUSED)
 

@@ -5,9 +5,12 @@ Each form is a function of a Writer and the names of the node's inputs, and retu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-from exporters.graph.from_tensorflow.writer import Writer
+import numpy as np
+
+from exporters.graph.from_tensorflow.writer import INT64, Writer
 
 
 def _log1p(write: Writer, x: str) -> str:
@@ -31,6 +34,45 @@ def _expm1(write: Writer, x: str) -> str:
 def _erfc(write: Writer, x: str) -> str:
     """Exact GELU in Keras; ONNX has Erf alone."""
     return write("Sub", write.like(x, 1), write("Erf", x))
+
+
+# M. Giles, "Approximating the erfinv function" (2010): polynomials in w = -log(1 - y^2), for w below and above 5.
+_NEAR = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
+         -0.00417768164, 0.246640727, 1.50140941)  # fmt: skip
+_FAR = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
+        0.00943887047, 1.00167406, 2.83297682)  # fmt: skip
+
+
+def _erfinv(write: Writer, y: str) -> str | None:
+    one = write.like(y, 1)
+    return _inverse_error(write, y, write("Mul", write("Sub", one, y), write("Add", one, y)))
+
+
+def _ndtri(write: Writer, p: str) -> str | None:
+    """The quantile of a share `p` of the normal distribution: sqrt(2) erfinv(2p - 1), without losing a small `p`."""
+    one = write.like(p, 1)
+    y = write("Sub", write("Add", p, p), one)
+    found = _inverse_error(write, y, write("Mul", write.like(p, 4), write("Mul", p, write("Sub", one, p))))
+    return found and write("Mul", found, write.like(p, math.sqrt(2)))
+
+
+def _inverse_error(write: Writer, y: str, rest: str) -> str | None:
+    """The inverse of the error function at `y`, whose 1 - y^2 is `rest`; the polynomials have the digits of float32."""
+    if write.dtype(y) != np.float32:
+        return None
+    w, five, zero = write("Neg", write("Log", rest)), write.like(y, 5), write.like(y, 0)
+    near = _polynomial(write, _NEAR, write("Sub", w, write.like(y, 2.5)))
+    far = _polynomial(write, _FAR, write("Sub", write("Sqrt", write("Max", w, five)), write.like(y, 3)))
+    inside = write("Mul", write("Where", write("Less", w, five), near, far), y)
+    ends = write("Mul", write("Sign", y), write.like(y, math.inf))
+    return write("Where", write("Equal", rest, zero), ends, inside)
+
+
+def _polynomial(write: Writer, coefficients: tuple[float, ...], x: str) -> str:
+    total = write.like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = write("Add", write("Mul", total, x), write.like(x, coefficient))
+    return total
 
 
 def _zero_where(write: Writer, decides: str, value: str) -> str:
@@ -82,18 +124,50 @@ def _truncate_mod(write: Writer, a: str, b: str) -> str:
     return write("Mod", a, b, fmod=1)
 
 
+def _half_of_squares(write: Writer, x: str) -> str:
+    flat = write("Reshape", write("Mul", x, x), write.constant(np.array([-1], np.int64)))
+    total = write("ReduceSum", flat, write.constant(np.array([0], np.int64)), keepdims=0)
+    return write("Mul", total, write.like(x, 0.5))
+
+
+def _cross(write: Writer, a: str, b: str) -> str:
+    """The cross product of the vectors along the last axis."""
+
+    def turned(value: str, *order: int) -> str:
+        return write("Gather", value, write.constant(np.array(order, np.int64)), axis=-1)
+
+    forth = write("Mul", turned(a, 1, 2, 0), turned(b, 2, 0, 1))
+    return write("Sub", forth, write("Mul", turned(a, 2, 0, 1), turned(b, 1, 2, 0)))
+
+
+def _in_top(write: Writer, scores: str, targets: str, count: str) -> str:
+    """Whether fewer than `count` scores of a row are above its target's; never where a score is no finite number."""
+    last = write.constant(np.array([-1], np.int64))
+    own = write("GatherElements", scores, write("Unsqueeze", write("Cast", targets, to=INT64), last), axis=1)
+    above = write("ReduceSum", write("Cast", write("Greater", scores, own), to=INT64), last, keepdims=0)
+    odd = write("Not", write("Less", write("Abs", scores), write.like(scores, math.inf)))
+    odd = write("ReduceSum", write("Cast", odd, to=INT64), last, keepdims=0)
+    is_among = write("Less", above, write("Cast", count, to=INT64))
+    return write("And", is_among, write("Equal", odd, write.constant(np.array(0, np.int64))))
+
+
 def _select(write: Writer, condition: str, x: str, y: str) -> str:
     """tf2onnx multiplies by the condition, which turns an infinity that is not selected into NaN."""
     return write("Where", condition, x, y)
 
 
 FORMS: dict[str, Callable[..., str | None]] = {
+    "Cross": _cross,
     "Erfc": _erfc,
+    "Erfinv": _erfinv,
     "Expm1": _expm1,
     "FloorDiv": _floor_div,
     "FloorMod": _floor_mod,
+    "InTopKV2": _in_top,
+    "L2Loss": _half_of_squares,
     "Log1p": _log1p,
     "MulNoNan": _mul_no_nan,
+    "Ndtri": _ndtri,
     "SelectV2": _select,
     "TruncateMod": _truncate_mod,
     "Xdivy": _xdivy,

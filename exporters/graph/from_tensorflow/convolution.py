@@ -42,8 +42,8 @@ def _patches(write: Writer, images: str) -> str | None:
     return write("Transpose", found, perm=[0, 2, 3, 1])
 
 
-def _padded_same(write: Writer, images: str, strides: list[int], reach: list[int]) -> str:
-    """Zeros around the last two axes, as TensorFlow's SAME has them: ONNX Runtime has no such padding where kernels
+def _padded_same(write: Writer, images: str, strides: list[int], reach: list[int], value: float = 0) -> str:
+    """`value` around the last two axes, as TensorFlow's SAME has it: ONNX Runtime has no such padding where kernels
     are dilated. `reach` is how far a kernel goes beyond its first pixel.
     """
 
@@ -56,7 +56,31 @@ def _padded_same(write: Writer, images: str, strides: list[int], reach: list[int
     total = write("Max", write("Sub", write("Add", last, numbers(*reach)), behind), numbers(0))
     before = write("Div", total, numbers(2))
     none = numbers(0, 0)
-    return write("Pad", images, write("Concat", none, before, none, write("Sub", total, before), axis=0))
+    pads = write("Concat", none, before, none, write("Sub", total, before), axis=0)
+    return write("Pad", images, pads, write.like(images, value))
+
+
+def _dilated(write: Writer, images: str, kernel: str) -> str | None:
+    """The largest of the sums of a kernel's elements and the pixels below them: grey-scale morphology."""
+    strides, rates = (list(write.node.get_attr(name).ints)[1:3] for name in ("strides", "rates"))
+    size = (write.shape(kernel) or [])[:2]
+    if len(size) != 2 or min(size) < 1:
+        return None
+    reach = [(count - 1) * rate for count, rate in zip(size, rates, strict=True)]
+    pixels = write("Transpose", images, perm=[0, 3, 1, 2])
+    if write.node.get_attr("padding").s == b"SAME":
+        pixels = _padded_same(write, pixels, strides, reach, -np.inf)
+    axes, steps = (write.constant(np.array(values, np.int64)) for values in ([2, 3], strides))
+    found: list[str] = []
+    for place in np.ndindex(*size):
+        start = np.array(place) * rates
+        # an end counted from behind, where 0 would be the start
+        end = np.where(start == reach, np.iinfo(np.int64).max, start - reach)
+        below = write("Slice", pixels, write.constant(start), write.constant(end), axes, steps)
+        element = write("Gather", kernel, write.constant(np.array(place[0], np.int64)), axis=0)
+        element = write("Gather", element, write.constant(np.array(place[1], np.int64)), axis=0)
+        found.append(write("Add", below, write("Reshape", element, write.constant(np.array([-1, 1, 1], np.int64)))))
+    return write("Transpose", write("Max", *found), perm=[0, 2, 3, 1])
 
 
 def _regrouped(write: Writer, x: str, *, kind: str) -> str:
@@ -160,6 +184,7 @@ def _channels_last(node: Any) -> bool:
 
 FORMS: dict[str, Callable[..., str | None]] = {
     "BiasAdd": _bias_add,
+    "Dilation2D": _dilated,
     "DepthToSpace": partial(_regrouped, kind="DepthToSpace"),
     "ExtractImagePatches": _patches,
     "SpaceToDepth": partial(_regrouped, kind="SpaceToDepth"),

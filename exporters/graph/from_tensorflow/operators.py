@@ -13,6 +13,7 @@ import numpy as np
 
 from exporters.graph.from_tensorflow import (
     arithmetic,
+    colours,
     convolution,
     lookup,
     matrices,
@@ -20,6 +21,7 @@ from exporters.graph.from_tensorflow import (
     resizing,
     segments,
     spectral,
+    systems,
 )
 from exporters.graph.from_tensorflow.writer import Writer
 from exporters.graph.tensorflow_graph import FrozenGraph
@@ -31,7 +33,7 @@ Form = Callable[..., str | None]
 _HALVES = {14: 1, 15: 11}  # ONNX's numbers for complex types, and for the floats that their halves are
 _FORMS: dict[str, Form] = {
     name: form
-    for module in (arithmetic, convolution, matrices, places, resizing, segments, spectral)
+    for module in (arithmetic, colours, convolution, matrices, places, resizing, segments, spectral, systems)
     for name, form in module.FORMS.items()
 }
 
