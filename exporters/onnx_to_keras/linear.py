@@ -11,8 +11,13 @@ from keras import KerasTensor, ops
 from exporters.graph.operator_table import FUSED
 from exporters.onnx_to_keras import integers, sharing
 from exporters.onnx_to_keras.arithmetic import add
+from exporters.onnx_to_keras.naming import operation_of
 from exporters.onnx_to_keras.operand import Constant, Operand, tensor
 from exporters.onnx_to_keras.table import KERAS
+
+# Means that are taken as sums: of so few columns that the sums cost nothing, over enough terms for it to matter.
+FEW_COLUMNS = 4
+MANY_TERMS = 64
 
 
 @KERAS.op("Gemm", since=7)
@@ -111,12 +116,32 @@ def dense(x: KerasTensor, weight: Constant, bias: Constant | None, transB: int =
         product = reversible(weight, x, reverse=True)
         return product if bias is None else add(product, bias)
     kernel, scope = _kernel(weight, transB), weight.scope
+    if _weighs(x, kernel):
+        product = _means(x, kernel)
+        return product if bias is None else add(product, bias)
     inside = None if weight.shared == sharing.APART else bias
     name = scope.name(re.sub(r"[./](weight|kernel)$", "", weight.name))
     layer = keras.layers.Dense(kernel.shape[1], use_bias=inside is not None, dtype=kernel.dtype, name=name)
     weights = [np.ascontiguousarray(kernel.array)] + ([] if inside is None else [inside.array.reshape(-1)])
     product = scope.apply(layer, x, weights, (weight, inside))
     return product if bias is None or inside is not None else add(product, bias)
+
+
+def _weighs(x: KerasTensor, values: Constant) -> bool:
+    """Whether the product of `x` with `values` is a mean of few columns, with the weights of a softmax: soft-argmax."""
+    terms, columns = values.shape
+    return columns <= FEW_COLUMNS and terms >= MANY_TERMS and type(operation_of(x)).__name__ == "Softmax"
+
+
+def _means(weights: KerasTensor, values: Constant) -> KerasTensor:
+    """The mean of each column of `values` (terms, columns) under `weights` (..., terms), as a sum of its own.
+
+    Where all terms are of one sign, TensorFlow's errors in a product of a few long columns add up; those in a sum along
+    the last axis do not.
+    """
+    rows = values.with_array(values.array.T).tensor
+    sums = [ops.sum(ops.multiply(weights, rows[column]), axis=-1) for column in range(values.shape[1])]
+    return ops.stack(sums, axis=-1)
 
 
 def reversible(table: Constant, x: KerasTensor, **options: bool) -> KerasTensor:

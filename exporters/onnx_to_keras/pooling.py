@@ -11,6 +11,7 @@ from typing import Any
 
 from keras import KerasTensor, ops
 
+from exporters.onnx_to_keras import sums
 from exporters.onnx_to_keras.arithmetic import plus
 from exporters.onnx_to_keras.convolution import LAST, Amounts, amounts, channels, is_same, padded, spatial_sizes
 from exporters.onnx_to_keras.operand import Length, Scope, Unknown, length, size_of
@@ -246,13 +247,13 @@ def lp_pool(
 
 @KERAS.op("GlobalLpPool", since=2, layout="channels")
 def global_lp_pool(X: KerasTensor, p: int = 2) -> KerasTensor:
-    total = ops.sum(ops.power(ops.absolute(X), float(p)), tuple(range(1, len(X.shape) - 1)), keepdims=True)
-    return ops.power(total, 1.0 / p)
+    powers = ops.power(ops.absolute(X), float(p))
+    return ops.power(sums.total(powers, range(1, len(X.shape) - 1), keepdims=True), 1.0 / p)
 
 
 @KERAS.op("GlobalAveragePool", since=1, layout="channels")
 def global_average_pool(X: KerasTensor) -> KerasTensor:
-    return ops.mean(X, tuple(range(1, len(X.shape) - 1)), keepdims=True)
+    return sums.mean(X, range(1, len(X.shape) - 1), keepdims=True)
 
 
 @KERAS.op("GlobalMaxPool", since=1, layout="channels")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import KerasTensor, ops
 
-from exporters.onnx_to_keras import integers
+from exporters.onnx_to_keras import integers, sums
 from exporters.onnx_to_keras.operand import Length, Scope, places, size_of
 from exporters.onnx_to_keras.table import KERAS
 from toolkit.errors import UnsupportedOperator
@@ -18,9 +18,9 @@ def _reduced(
     operation: Callable[..., Any], data: KerasTensor, axes: list[int] | None, keepdims: int, noop: int
 ) -> KerasTensor:
     # integers are exact in int64, and nearly so in float64 where there is a root, a logarithm or a quotient
-    exact = operation in (ops.sum, ops.max, ops.min, ops.prod, _sum_square)
+    exact = operation in (sums.total, ops.max, ops.min, ops.prod, _sum_square)
     x = data if "float" in data.dtype or exact else ops.cast(data, "float64")
-    x = ops.cast(data, "int64") if data.dtype == "uint64" and operation in (ops.sum, ops.prod, _sum_square) else x
+    x = ops.cast(data, "int64") if data.dtype == "uint64" and operation in (sums.total, ops.prod, _sum_square) else x
     if operation in EXTREMES and _is_empty(x, axes):
         return _of_nothing(x, axes, keepdims, EXTREMES[operation])
     if x.dtype == "bool":
@@ -31,7 +31,7 @@ def _reduced(
         return integers.from_ordered(y)
     if not axes and noop:
         # nothing is summed up: of an axis of size 1, only what is done to each element is left
-        return ops.cast(operation(ops.expand_dims(x, -1), axis=-1), data.dtype)
+        return ops.cast(operation(ops.expand_dims(x, -1), axis=(-1,)), data.dtype)
     return ops.cast(operation(x, axis=tuple(axes) if axes else None, keepdims=bool(keepdims)), data.dtype)
 
 
@@ -54,19 +54,19 @@ def _of_nothing(x: KerasTensor, axes: list[int] | None, keepdims: int, sign: int
 
 
 def _sum_square(data: KerasTensor, **options: Any) -> KerasTensor:
-    return ops.sum(ops.square(data), **options)
+    return sums.total(ops.square(data), **options)
 
 
 REDUCTIONS: dict[str, Callable[..., Any]] = {
-    "ReduceSum": ops.sum,
-    "ReduceMean": ops.mean,
+    "ReduceSum": sums.total,
+    "ReduceMean": sums.mean,
     "ReduceMax": ops.max,
     "ReduceMin": ops.min,
     "ReduceProd": ops.prod,
-    "ReduceL1": lambda data, **options: ops.sum(ops.absolute(data), **options),
+    "ReduceL1": lambda data, **options: sums.total(ops.absolute(data), **options),
     "ReduceL2": lambda data, **options: ops.sqrt(_sum_square(data, **options)),
     "ReduceSumSquare": _sum_square,
-    "ReduceLogSum": lambda data, **options: ops.log(ops.sum(data, **options)),
+    "ReduceLogSum": lambda data, **options: ops.log(sums.total(data, **options)),
     "ReduceLogSumExp": ops.logsumexp,
 }
 

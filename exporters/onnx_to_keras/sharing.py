@@ -23,8 +23,7 @@ from exporters.graph.values import CONSTANT
 SAME, APART, TABLE, OPEN = "", "apart", "table", "open"
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Linear"})
 _LAYERS = frozenset({
-    *_PRODUCTS, "BatchNormalization", "Conv", "ConvTranspose", "GRU", "Gather", "GroupNormalization",
-    "LSTM", "LayerNormalization", "RNN",
+    *_PRODUCTS, "BatchNormalization", "Conv", "ConvTranspose", "GRU", "Gather", "LSTM", "LayerNormalization", "RNN",
 })  # fmt: skip
 # Operators that take a weight as a tensor nearly as well as they take one that a layer holds, and which input it is.
 # A bias is not worth it: where exporters store equal ones once, the layers get one each.

@@ -10,7 +10,7 @@ import pytest
 from tests.importers.suites import script
 
 TRAPS = ("addition", "channels first", "grouped convolutions", "slashes in names", "compiled models",
-         "learned vocabularies", "constants as text", "depth")  # fmt: skip
+         "learned vocabularies", "constants as text", "long sums", "depth")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
