@@ -23,14 +23,23 @@ def call_of(value: KerasTensor) -> Any:
 
 def rename(outputs: list[KerasTensor], scope: Scope) -> None:
     """Give the operations whose automatic names are those of layers or inputs from the source other ones."""
-    seen: set[int] = set()
+    automatic = [operation for operation in _behind(outputs) if operation not in scope.named]
+    wrong = [operation for operation in automatic if operation.name in scope.taken]
+    scope.taken.update(operation.name for operation in automatic)  # no other one's new name, either
+    scope.named.update(automatic)
+    for operation in wrong:
+        operation.name = scope.name(operation.name)
+
+
+def _behind(outputs: list[KerasTensor]) -> list[Any]:
+    """Every operation that `outputs` come from, once."""
+    found: dict[int, Any] = {}
     waiting = [operation_of(value) for value in outputs]
     while waiting:
         operation = waiting.pop()
-        if id(operation) in seen:
+        if id(operation) in found:
             continue
-        seen.add(id(operation))
-        if operation not in scope.named and operation.name in scope.taken:
-            operation.name = scope.name(operation.name)
+        found[id(operation)] = operation
         for node in operation._inbound_nodes:  # noqa: SLF001 - see above
             waiting += [operation_of(value) for value in node.input_tensors]
+    return list(found.values())
