@@ -37,13 +37,10 @@ def mean(x: KerasTensor, axis: Sequence[int] | None = None, keepdims: bool = Fal
 
 
 def total(x: KerasTensor, axis: Sequence[int] | None = None, keepdims: bool = False) -> KerasTensor:
-    """As `keras.ops.sum`: a mean times its count, or one axis after the other where the count is free."""
+    """As `keras.ops.sum`, one axis after the other: what is counted in floats stays a whole number."""
     axes = _sorted(x, axis)
     if _is_exact(x, axes):
         return ops.sum(x, axis=axes, keepdims=keepdims)
-    count = _count(x, axes)
-    if math.isfinite(count):
-        return ops.multiply(mean(x, axes, keepdims), count)
     wide = ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
     found = ops.cast(_one_by_one(ops.sum, wide, axes), x.dtype)
     return found if keepdims else ops.squeeze(found, axes)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from exporters.graph.inverse_error import FAR, NEAR
 from exporters.torch_to_onnx.table import spells
 
 Tensor = torch.Tensor
@@ -59,18 +60,13 @@ def copysign_scalar(a: Tensor, b: float) -> Any:
     return -a.abs() if math.copysign(1, b) < 0 else a.abs()
 
 
-# M. Giles, "Approximating the erfinv function" (2010): polynomials in w = -log(1 - y^2), for w below and above 5.
-_NEAR = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-         -0.00417768164, 0.246640727, 1.50140941)  # fmt: skip
-_FAR = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-        0.00943887047, 1.00167406, 2.83297682)  # fmt: skip
 _REFINED = 2  # steps of Newton's, from 7 digits to all of float64
 
 
 @spells(aten.erfinv.default, aten.special_erfinv.default)
 def erfinv(y: Tensor) -> Tensor:
     w = -((1 - y) * (1 + y)).log()
-    x = torch.where(w < 5, _polynomial(_NEAR, w - 2.5), _polynomial(_FAR, w.clamp(min=5).sqrt() - 3)) * y
+    x = torch.where(w < 5, _polynomial(NEAR, w - 2.5), _polynomial(FAR, w.clamp(min=5).sqrt() - 3)) * y
     for _ in range(_REFINED):
         x = x - (x.erf() - y) * (math.sqrt(math.pi) / 2) * (x * x).exp()
     ends = torch.where(y.abs() == 1, y * torch.inf, torch.full_like(y, torch.nan))

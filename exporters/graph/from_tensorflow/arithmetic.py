@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from exporters.graph.from_tensorflow.writer import INT64, Writer
+from exporters.graph.inverse_error import FAR, NEAR
 
 
 def _log1p(write: Writer, x: str) -> str:
@@ -36,13 +37,6 @@ def _erfc(write: Writer, x: str) -> str:
     return write("Sub", write.like(x, 1), write("Erf", x))
 
 
-# M. Giles, "Approximating the erfinv function" (2010): polynomials in w = -log(1 - y^2), for w below and above 5.
-_NEAR = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-         -0.00417768164, 0.246640727, 1.50140941)  # fmt: skip
-_FAR = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-        0.00943887047, 1.00167406, 2.83297682)  # fmt: skip
-
-
 def _erfinv(write: Writer, y: str) -> str | None:
     one = write.like(y, 1)
     return _inverse_error(write, y, write("Mul", write("Sub", one, y), write("Add", one, y)))
@@ -61,8 +55,8 @@ def _inverse_error(write: Writer, y: str, rest: str) -> str | None:
     if write.dtype(y) != np.float32:
         return None
     w, five, zero = write("Neg", write("Log", rest)), write.like(y, 5), write.like(y, 0)
-    near = _polynomial(write, _NEAR, write("Sub", w, write.like(y, 2.5)))
-    far = _polynomial(write, _FAR, write("Sub", write("Sqrt", write("Max", w, five)), write.like(y, 3)))
+    near = _polynomial(write, NEAR, write("Sub", w, write.like(y, 2.5)))
+    far = _polynomial(write, FAR, write("Sub", write("Sqrt", write("Max", w, five)), write.like(y, 3)))
     inside = write("Mul", write("Where", write("Less", w, five), near, far), y)
     ends = write("Mul", write("Sign", y), write.like(y, math.inf))
     return write("Where", write("Equal", rest, zero), ends, inside)
