@@ -32,6 +32,7 @@ from benchmarks import liars_page, other_verifiers
 RESULT = ROOT / "benchmarks" / "results" / "liars.json"
 PAGE = ROOT / "docs" / "liars.md"
 PLOT = ROOT / "docs" / "liars.svg"
+KINDS = ("dense", "convolutional", "plain", "recurrent", "attention", "detection", "grouped")
 COUNT_OF_SEEDS = 96  # inputs for each right conversion with other weights
 FAST = ("script.pt", "trace.pt", "hub.pt", "older.onnx", "opset_17.onnx", "opset_20.onnx", "basic.onnx",
         "extended.onnx", "hub.h5", "hub")  # fmt: skip
@@ -90,7 +91,7 @@ def measured(folder: Path, count: int) -> Iterator[dict[str, Any]]:
     from tests.verification.variants import UNSEEN, VARIANTS
 
     with liars.workers() as pool:
-        for kind in liars_page.KINDS:
+        for kind in KINDS:
             (folder / kind).mkdir()
             bench = liars.opened(pool, kind, folder / kind, count=count)
             right = bench.write("right.onnx", "onnx", liars.OLDER)
@@ -115,7 +116,7 @@ def other_weights(folder: Path, seeds: int) -> Iterator[dict[str, Any]]:
 
     for threads in (1, 2):
         with liars.workers(threads) as pool:
-            for seed, kind in itertools.product(range(threads, seeds + 1, 2), liars_page.KINDS):
+            for seed, kind in itertools.product(range(threads, seeds + 1, 2), KINDS):
                 place = folder / f"{kind}_{seed}"
                 place.mkdir()
                 bench = liars.opened(pool, f"{kind}_seed{seed}", place, count=COUNT_OF_SEEDS)

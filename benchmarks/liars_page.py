@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-KINDS = ("dense", "convolutional", "plain", "recurrent", "attention", "detection")
-
 _PAGE = """\
 # Right conversions and liars
 
@@ -86,6 +84,7 @@ def page(record: dict[str, Any]) -> str:
     rows, machine, limits = record["rows"], record["machine"], record["limits"]
     right, unseen = ([row for row in rows if row["group"] == group] for group in ("right", "unseen"))
     seeds = [row for row in rows if row["group"] == "seeds"]
+    models = list(dict.fromkeys(row["model"] for row in rows))
     lies = [row for row in rows if row["group"] in ("arithmetic", "interface")]
     numeric = sorted((row for row in lies if row["compared"] and row["pooled"] is not None), key=lambda r: r["pooled"])
     seen = [row for row in numeric if row["pooled"] > limits["pass_ratio"]]
@@ -97,9 +96,9 @@ def page(record: dict[str, Any]) -> str:
         tensorflow=machine["tensorflow"],
         **limits,
         weights=len({row["seed"] for row in seeds}),
-        counts="\n".join(_counts(model, [*right, *seeds], lies) for model in (*KINDS, "all")),
+        counts="\n".join(_counts(model, [*right, *seeds], lies) for model in (*models, "all")),
         ways=_ways(record["ways"], [*right, *seeds], lies),
-        seeds="\n".join(_seeds(model, seeds) for model in KINDS),
+        seeds="\n".join(_seeds(model, seeds) for model in models),
         right_pooled=_largest([*right, *seeds], "pooled"),
         right_worst=_largest([*right, *seeds], "worst"),
         first_seen=_figure(seen[0], "pooled"),

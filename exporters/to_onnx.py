@@ -237,7 +237,7 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     """Clean, check, raise the opset where a higher one is asked for, complete the interface and write."""
     from onnx_ir.passes import common
 
-    from exporters.graph import identities, nothing_found, opsets, pad_guard
+    from exporters.graph import identities, nothing_found, opsets, pad_guard, sum_guard
 
     identities.remove(graph)
     names = _names_before_moving(graph)
@@ -254,6 +254,8 @@ def _save(graph: Any, model: Runner, path: Path, options: ExportOptions) -> None
     _forget_unused_domains(graph)
     graph = _runnable_in_few_bits(graph)
     pad_guard.guard(graph)
+    if not isinstance(model, OnnxRunner):  # a file stays as it came: its reader computes as its source does
+        sum_guard.guard(graph)
     if graph.opset_imports.get("", 0) >= _ALLOWZERO:
         nothing_found.guard(graph)
     if not options.source_lines:

@@ -117,6 +117,15 @@ def is_fixed(value: ir.Value) -> bool:
     return constant(value) is not None
 
 
+def is_filled_with(value: ir.Value | None, number: float) -> bool:
+    """Whether every element of `value` is known to be `number`."""
+    known = constant(value)
+    if known is not None:
+        return bool(np.all(known == number))
+    node = producer(value, "Expand")
+    return node is not None and scalar(node.inputs[0]) == number
+
+
 def rank(value: ir.Value) -> int | None:
     return None if value.shape is None else len(value.shape)
 

@@ -116,8 +116,12 @@ def instance_normalization(input: Tensor, scale: Tensor, B: Tensor, epsilon: flo
 def group_normalization(
     X: Tensor, scale: Tensor, bias: Tensor, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
 ) -> Tensor:
-    """ONNX GroupNormalization: one scale and bias per channel."""
-    return nnf.group_norm(X, num_groups, scale, bias, epsilon)
+    """ONNX GroupNormalization: one scale and bias per channel.
+
+    Of a tensor that lies with its channels last, PyTorch (2.13, CPU) takes the variance as mean(x^2) - mean(x)^2, and
+    is wrong by up to 2 million roundings where the mean is large.
+    """
+    return nnf.group_norm(X.contiguous(), num_groups, scale, bias, epsilon)
 
 
 @TORCH.op("GroupNormalization", since=18)
@@ -125,7 +129,7 @@ def group_normalization_18(X: Tensor, scale: Tensor, bias: Tensor, num_groups: i
     """ONNX GroupNormalization up to opset 20: one scale and bias per group."""
     members = X.shape[1] // num_groups
     gamma, beta = scale.repeat_interleave(members), bias.repeat_interleave(members)
-    return nnf.group_norm(X, num_groups, gamma, beta, epsilon)
+    return group_normalization(X, gamma, beta, num_groups, epsilon)
 
 
 @TORCH.op("LayerNormalization", since=17)

@@ -262,10 +262,34 @@ FORMS: dict[str, Case] = {
     "attention, empty rows to zero": Case(
         SCORES + "u = Where (p, z, i) n = Softmax <axis = 3> (u) w0 = IsNaN (n) w = Where (w0, zero, n) y = MatMul (w, v)",
         **MASKED, weights=FAR, found=named("ScaledDotProductAttention")),
+    "mean over one axis after the other": Case(
+        "m = ReduceMean <axes = [3]> (x) y = ReduceMean <axes = [2]> (m)", "x[B,3,4,5]", "y[B,3,1,1]", found=named("ReduceMean")),
+    "mean whose axes are inputs": Case(
+        "a = Constant <value_ints = [3]> () b = Constant <value_ints = [1]> () m = ReduceMean (x, a) y = ReduceMean (m, b)",
+        "x[B,3,4,5]", "y[B,1,4,1]", opset=18, found=named("ReduceMean")),
+    "sum over one axis after the other": Case(
+        "a = Constant <value_ints = [1]> () b = Constant <value_ints = [1]> () m = ReduceSum <keepdims = 0> (x, a) "
+        "y = ReduceSum <keepdims = 0> (m, b)", "x[B,3,4,5]", "y[B,5]", found=named("ReduceSum")),
+    "mean taken twice": Case(
+        CENTRED + "n = ReduceMean <axes = [-1]> (d) y = Add (n, m)", output="y[B,5,1]", found=named("MeanTwice")),
+    "mean taken twice, its axes inputs": Case(
+        "a = Constant <value_ints = [1]> () m = ReduceMean (x, a) d = Sub (x, m) n = ReduceMean (d, a) y = Add (m, n)",
+        output="y[B,1,8]", opset=18, found=named("MeanTwice")),
 }  # fmt: skip
 
 # name -> something close to a form that must stay as it is.
 NEAR_MISSES: dict[str, Case] = {
+    "mean of a sum": Case("m = ReduceMean <axes = [3]> (x) a = Constant <value_ints = [2]> () y = ReduceSum (m, a)",
+                          "x[B,3,4,5]", "y[B,3,1,1]"),
+    "mean taken twice along two axes": Case(
+        CENTRED + "n = ReduceMean <axes = [1]> (d) y = Add (n, m)"),
+    "mean added to what is left of another": Case(
+        "m = ReduceMean <axes = [-1]> (x) d = Sub (z, m) n = ReduceMean <axes = [-1]> (d) y = Add (n, m)",
+        "x[B,5,8]; z[B,5,8]", "y[B,5,1]"),
+    "mean that keeps one axis of two": Case(
+        "m = ReduceMean <axes = [3]> (x) y = ReduceMean <axes = [2], keepdims = 0> (m)", "x[B,3,4,5]", "y[B,3,1]"),
+    "mean whose rows are read": Case(
+        "m = ReduceMean <axes = [3]> (x) y = ReduceMean <axes = [2]> (m)", "x[B,3,4,5]", "y[B,3,1,1]; m[B,3,4,1]"),
     "gelu with another half": Case(FORMS["gelu, divided"].body, weights=GELU | {"h": 0.4999}),
     "gelu with another root": Case(FORMS["gelu, divided"].body, weights=GELU | {"s": 1.4143}),
     "gelu with another one": Case(FORMS["gelu, divided"].body, weights=GELU | {"o": 1.001}),

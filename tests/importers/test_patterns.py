@@ -46,7 +46,8 @@ def scripted(module: torch.nn.Module) -> torch.nn.Module:
         return torch.jit.script(module)
 
 
-OPENING = {"Einsum", "ChannelsLastGroups"}  # what they write is there to be recognised further
+# What patterns write that are not named after an operator; of some, all is there to be recognised further.
+LEFT: dict[str, list[str]] = {"Einsum": [], "ChannelsLastGroups": [], "MeanTwice": ["ReduceMean"]}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -59,7 +60,7 @@ def test_a_form_becomes_one_operator(name: str) -> None:
         for node in graph.graph
         if node.op_type not in {"Transpose", "Reshape", "Add", "Where", "Not", "Mul"}
     ]
-    assert heavy == [name for name in case.found if name not in OPENING]
+    assert heavy == [operator for name in case.found for operator in LEFT.get(name, [name])]
 
 
 @pytest.mark.parametrize("name", [*FORMS, *NEAR_MISSES])

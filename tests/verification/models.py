@@ -1,8 +1,8 @@
 """The models that the liars pretend to be: small, seeded, and made of what exporters get wrong.
 
-`dense`, `convolutional`, `recurrent`, `attention` and `detection` are factories. Any name of `variants.VARIANTS` is one
-too, as `dense__gelu_tanh`: the same model with that edit; and `dense_seed3` is the model with other weights. Only
-workers import this module; it needs PyTorch.
+`dense`, `convolutional`, `recurrent`, `attention`, `detection` and `grouped` are factories. Any name of
+`variants.VARIANTS` is one too, as `dense__gelu_tanh`: the same model with that edit; and `dense_seed3` is the model
+with other weights. Only workers import this module; it needs PyTorch.
 """
 
 from __future__ import annotations
@@ -159,6 +159,27 @@ class Detection(nn.Module):
         return {"boxes": boxes, "scores": scores, "labels": scores.argmax(-1) + self.first_class}
 
 
+class Grouped(nn.Module):
+    """(batch, 3, 48, 48) -> logits (batch, 6): normalised by groups and by instances, averaged over 2,304 places.
+
+    A blank picture makes thousands of equal numbers, and a sum of such is where runtimes differ most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.groups = nn.GroupNorm(2, 8)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+        self.instances = nn.InstanceNorm2d(8, affine=True)
+        self.head = nn.Conv2d(8, 6, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = torch.relu(self.groups(self.first(x)))
+        x = torch.relu(self.instances(self.second(x)))
+        return {"logits": self.pool(self.head(x)).flatten(1)}
+
+
 class Random(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"logits": x + torch.rand_like(x)}
@@ -249,6 +270,7 @@ _KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor | None]]] =
     "recurrent": (Recurrent, lambda: torch.zeros(2, 5, dtype=torch.int64)),
     "attention": (Attention, lambda: torch.zeros(2, 6, 16)),
     "detection": (Detection, lambda: torch.zeros(2, 3, 16, 16)),
+    "grouped": (Grouped, lambda: torch.zeros(2, 3, 48, 48)),
     "random": (Random, lambda: torch.zeros(2, 16)),
     "constant": (Constant, lambda: torch.zeros(2, 16)),
     "bfloat16": (Bfloat16, lambda: torch.zeros(2, 16)),
@@ -269,7 +291,8 @@ def _build(kind: str, seed: int) -> tuple[nn.Module, Tensor | None]:
         if isinstance(part, nn.BatchNorm2d):  # as after training: neither 0 nor 1
             part.running_mean.normal_(0, 0.3)
             part.running_var.uniform_(0.5, 1.5)
-        if isinstance(part, nn.BatchNorm2d) or (isinstance(part, nn.LayerNorm) and kind == "attention"):
+        trained = nn.BatchNorm2d | nn.GroupNorm | nn.InstanceNorm2d
+        if isinstance(part, trained) or (isinstance(part, nn.LayerNorm) and kind == "attention"):
             nn.init.uniform_(part.weight, 0.5, 1.5)
             nn.init.normal_(part.bias, 0, 0.3)
     for parameter in module.parameters():

@@ -26,6 +26,7 @@ from exporters.graph.patterns import (
     instance_normalization,
     layer_normalization,
     linear,
+    long_sums,
     masks,
     matrix_product,
     mish,
@@ -55,6 +56,7 @@ __all__ = [
     "instance_normalization",
     "layer_normalization",
     "linear",
+    "long_sums",
     "matrix_product",
     "mish",
     "pattern",
@@ -91,10 +93,11 @@ def apply(model: ir.Model, *, which: Collection[str] | None = None, for_file: bo
         heads.ask_before_repeats(graph)
         if not for_file:
             masks.ask_before_scores(graph)
-        while found := _once(model, graph, rules):  # what was recognised may be a part of the next form
-            counts += found
-            if any(PATTERNS[name].opens for name in found):
-                infer_shapes(model)
+        for known in ([rule for rule in rules if rule.opens], rules):  # what opens others must not be taken apart
+            while found := _once(model, graph, known):  # what was recognised may be a part of the next form
+                counts += found
+                if any(PATTERNS[name].opens for name in found):
+                    infer_shapes(model)
     common.RemoveUnusedNodesPass()(model)
     return dict(counts)
 

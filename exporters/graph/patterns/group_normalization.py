@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from exporters.graph.patterns.polynomial import Polynomial, equals, expand, monomial
 from exporters.graph.patterns.registry import Step, pattern
 from exporters.graph.patterns.statistics import affine, per_axis, statistics
-from exporters.graph.values import bare, constant, producer, rank, same_size, scalar, search
+from exporters.graph.values import bare, constant, is_filled_with, producer, rank, same_size, search
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -62,9 +60,12 @@ def _step(groups: Groups, scale: tuple[ir.Value, ...], bias: tuple[ir.Value, ...
 
 
 def _groups(back: ir.Node) -> Groups | None:
-    if back.inputs[0] is None:
+    flat = back.inputs[0]
+    while (before := producer(flat, "Reshape")) is not None:  # only the last shape counts
+        flat = before.inputs[0]
+    if flat is None:
         return None
-    for grouped, epsilon in _normalised(bare(back.inputs[0])):
+    for grouped, epsilon in _normalised(bare(flat)):
         there = producer(bare(grouped), "Reshape")
         x = there.inputs[0] if there is not None else None
         if there is None or x is None or x.shape is None or grouped.shape is None or len(x.shape) < 3:
@@ -80,7 +81,7 @@ def _groups(back: ir.Node) -> Groups | None:
 def _normalised(value: ir.Value) -> Iterator[tuple[ir.Value, float]]:
     node = producer(value, "InstanceNormalization")
     if node is not None and node.inputs[0] is not None:
-        if _is_filled_with(node.inputs[1], 1.0) and _is_filled_with(node.inputs[2], 0.0):
+        if is_filled_with(node.inputs[1], 1.0) and is_filled_with(node.inputs[2], 0.0):
             yield node.inputs[0], node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
         return
     for found in statistics(value):
@@ -89,14 +90,6 @@ def _normalised(value: ir.Value) -> Iterator[tuple[ir.Value, float]]:
         plain = around is not None and not around.scale and not around.bias and found.mean is not None
         if plain and count is not None and count > 2 and found.axes == tuple(range(2, count)):
             yield found.x, found.epsilon
-
-
-def _is_filled_with(value: ir.Value | None, number: float) -> bool:
-    known = constant(value)
-    if known is not None:
-        return bool(np.all(known == number))
-    node = producer(value, "Expand")
-    return node is not None and scalar(node.inputs[0]) == number
 
 
 def _keeps_samples(there: ir.Node, grouped: ir.Value, x: ir.Value) -> bool:

@@ -7,7 +7,11 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from exporters.onnx_to_torch.microsoft import DOMAIN
-from exporters.onnx_to_torch.normalization import layer_normalization, layer_normalization_with_statistics
+from exporters.onnx_to_torch.normalization import (
+    group_normalization,
+    layer_normalization,
+    layer_normalization_with_statistics,
+)
 from exporters.onnx_to_torch.table import TORCH
 
 
@@ -105,7 +109,7 @@ def group_norm(
 ) -> Tensor:
     """Group normalisation of images with their channels last, through SiLU where `activation` is 1."""
     images = X.movedim(-1, 1) if channels_last == 1 else X
-    y = nnf.group_norm(images, groups, gamma.to(X.dtype), beta.to(X.dtype), epsilon)
+    y = group_normalization(images, gamma.to(X.dtype), beta.to(X.dtype), groups, epsilon)
     y = nnf.silu(y) if activation == 1 else y
     return y.movedim(1, -1) if channels_last == 1 else y
 

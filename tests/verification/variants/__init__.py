@@ -5,7 +5,7 @@ The tables are read where no framework is: PyTorch is imported only when an edit
 
 from __future__ import annotations
 
-from tests.verification.variants import attention, convolutional, dense, detection, recurrent
+from tests.verification.variants import attention, convolutional, dense, detection, grouped, recurrent
 from tests.verification.variants.edits import Variant
 from tests.verification.variants.special import SPECIAL
 
@@ -17,6 +17,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
     "recurrent": recurrent.VARIANTS,
     "attention": attention.VARIANTS,
     "detection": detection.VARIANTS,
+    "grouped": grouped.VARIANTS,
 }
 
 # Below what rounding a model's scalars to float32 may change, as every file format does: no verdict sees them.
