@@ -152,6 +152,7 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
 
     from exporters import script_to_onnx
     from exporters.script_to_onnx import flat
+    from exporters.torch_to_onnx import spelled_out
 
     script_to_onnx.register()
     args, kwargs = _example(model)
@@ -162,7 +163,7 @@ def _from_torch_older(model: TorchRunner, path: Path, options: ExportOptions, mo
         module, kwargs, values = flat.flatten(module, signature), {}, _example_tensors(model)
         args = tuple(values[name] for name in inputs)
     specs = (*signature.inputs, *signature.outputs)
-    with _quiet():
+    with _quiet(), spelled_out(torch.lstm):  # with projections it is refused, and spelled out where it is traced
         torch.onnx.export(
             module,
             _closed(args, kwargs),

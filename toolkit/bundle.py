@@ -29,9 +29,10 @@ from toolkit.signature import Signature, identifiers
 from toolkit.verification import golden, plan, reduced, report, stages, verifier
 from toolkit.verification.judge import Thresholds
 from toolkit.verification.plan import Batch
-from toolkit.verification.reference import asked, same
+from toolkit.verification.reference import asked, constant_words, is_constant, same
 from toolkit.verification.report import Report, Row, Verdict
 from toolkit.verification.sides import Side, open_source
+from toolkit.verification.subject import Subject
 from toolkit.verification.verifier import Settings
 from toolkit.worker.limits import Limits
 from toolkit.worker.pool import WorkerPool
@@ -196,7 +197,10 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         side = open_source(pool, request.source, request.model)
         kinds.require_plain([spec.dtype for spec in side.signature.inputs + side.signature.outputs],
                             request.options.precision)  # fmt: skip
-        _require_repeatable(side, request.source.name)
+        subject = None
+        if not _repeatable_and_dependent(side, request.source.name):
+            subject = verifier.subject_of(pool, side, request.source, request.data, request.settings)
+            _require_dependent(side, subject)
         folder.mkdir()
         scratch = folder.parent / "scratch"
         scratch.mkdir()
@@ -205,7 +209,8 @@ def carry_out(pool: WorkerPool, request: Request) -> Bundle:
         routes = Writer(
             pool, side, request.source.name, request.options, folder, scratch, request.settings.stage
         ).write_all(request.names)
-        subject = verifier.subject_of(pool, side, request.source, request.data, request.settings)
+        if subject is None:
+            subject = verifier.subject_of(pool, side, request.source, request.data, request.settings)
         written = [folder / formats.by_name(name).file for name in request.names]
         found = verifier.compare_files(pool, subject, written, request.settings)
         found = started.timed(_relative(found, folder))
@@ -260,15 +265,32 @@ def _calibrated(request: Request, side: Side, scratch: Path) -> Request:
     return replace(request, options=replace(request.options, calibration=str(scratch / CALIBRATION)))
 
 
-def _require_repeatable(side: Side, name: str) -> None:
-    """Raise Inconclusive for a random model before anything is written: no file could be shown to be like it."""
-    values = examples.arrays(side.signature, examples.sizes(side.signature, 0), like=side.known)
-    first, second = asked(side, [Batch("example", values, 1)] * 2)
+def _repeatable_and_dependent(side: Side, name: str) -> bool:
+    """Whether the outputs are others for other inputs.
+
+    Raises Inconclusive for a random model before anything is written: no file could be shown to be like it.
+    """
+    drawn = [
+        Batch("example", examples.arrays(side.signature, examples.sizes(side.signature, 0), seed, side.known), 1)
+        for seed in (0, 0, 1)
+    ]
+    first, second, other = asked(side, drawn)
     if any(not same(array, second[name]) for name, array in first.items()):
         raise Inconclusive(
             "the source gives other outputs when run again: it is random, or keeps a state",
             where=name,
             hint="Take the randomness out of its forward pass, or fix its seed there; nothing was written.",
+        )
+    return not is_constant(side.signature, [first, other])
+
+
+def _require_dependent(side: Side, subject: Subject) -> None:
+    """Raise Inconclusive for a model that is constant on all inputs of the plan, before anything is written."""
+    if is_constant(subject.signature, subject.answers.source):
+        raise Inconclusive(
+            constant_words(side),
+            where=subject.name,
+            hint="Give it the weights that it was trained to; nothing was written.",
         )
 
 

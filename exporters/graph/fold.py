@@ -42,7 +42,7 @@ def computed(node: ir.Node, opset: int) -> Any:
         return None
     if not _foldable(node, inputs):
         return None
-    attributes = {name: _plain(attribute) for name, attribute in node.attributes.items()}
+    attributes = {name: plain(attribute) for name, attribute in node.attributes.items()}
     if node.op_type == "GatherElements":
         data, indices = inputs
         return _gather_elements(data, indices, attributes.get("axis", 0))
@@ -106,7 +106,8 @@ def _known(value: ir.Value | None) -> Any:
     return value.const_value.numpy()
 
 
-def _plain(attribute: ir.Attr) -> Any:
+def plain(attribute: ir.Attr) -> Any:
+    """An attribute as ONNX's reference implementation takes it."""
     if attribute.type == ir.AttributeType.TENSOR:
         return ir.to_proto(attribute.as_tensor())
     return attribute.value

@@ -18,7 +18,7 @@ from exporters.graph.layout import Order
 from exporters.graph.operator_table import Operator, used_outputs
 from exporters.graph.signature import DTYPES
 from exporters.graph.values import CONSTANT
-from exporters.onnx_to_keras import bias, constants, naming, nesting, regrouping, sharing, sizes
+from exporters.onnx_to_keras import bias, constants, naming, nesting, recurrent_weights, regrouping, sharing, sizes
 from exporters.onnx_to_keras.operand import Constant, Length, Scope, Size, Sizes, Unknown, tensor
 from exporters.onnx_to_keras.operators import KERAS
 from toolkit.errors import InvalidGraph, ToolkitError, UnsupportedOperator
@@ -58,8 +58,8 @@ def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
 
     First of all, operators of ONNX Runtime's become such of ONNX's.
 
-    Before, operators that are spelled out come back where Keras has them as one. Last, biases are put where layers have
-    them, and with `optimize` normalisations are folded away.
+    Before, operators that are spelled out come back where Keras has them as one. Last, with `optimize` normalisations
+    are folded away, and weights are put where layers have them.
     """
     model = clean.clean(model)
     if contributed.rewrite(model, _lacks):
@@ -70,6 +70,7 @@ def prepare(model: ir.Model, *, optimize: bool = False) -> ir.Model:
         model = clean.clean(expand.expand(model, _lacks))
     if optimize:
         fold_batchnorm.fold_batchnorm(model)
+    model = recurrent_weights.compute(model)
     return bias.absorb(sharing.tie(model))
 
 

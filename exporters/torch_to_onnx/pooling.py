@@ -44,11 +44,25 @@ def avg_pool(
     del count_include_pad
     if divisor_override is None:
         return NotImplemented
+    rank = len(kernel_size)
+    pool = torch.nn.functional.avg_pool3d if rank == 3 else torch.nn.functional.avg_pool2d
+    steps = _each(stride or kernel_size, rank)
+    pads = _each(padding, rank)
     if ceil_mode:
-        raise NotImplementedError("average pooling with a divisor of its own and sizes rounded up")
-    pool = torch.nn.functional.avg_pool3d if len(kernel_size) == 3 else torch.nn.functional.avg_pool2d
-    means = pool(x, kernel_size, stride or kernel_size, padding, False, True)
+        # Windows that begin within the picture or before it, and whole ones: as many as sizes rounded up have.
+        after = [min(pad + step - 1, size - 1) for pad, step, size in zip(pads, steps, kernel_size, strict=True)]
+        ends = [end for pair in zip(pads, after, strict=True) for end in pair]
+        x = torch.nn.functional.pad(
+            x, [end for axis in range(rank - 1, -1, -1) for end in ends[2 * axis : 2 * axis + 2]]
+        )
+        pads = [0] * rank
+    means = pool(x, kernel_size, steps, pads, False, True)
     return means * (math.prod(kernel_size) / divisor_override)
+
+
+def _each(sizes: int | Sequence[int], rank: int) -> list[int]:
+    given = [sizes] if isinstance(sizes, int) else list(sizes)
+    return given * rank if len(given) == 1 else given
 
 
 def _adaptive(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:

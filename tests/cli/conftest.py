@@ -87,6 +87,12 @@ def other_framework():
     import numpy
     return numpy.zeros(3)
 
+def new_head():
+    body = torch.nn.Linear(4, 5)
+    head = torch.nn.Linear(5, 3)
+    torch.nn.init.zeros_(head.weight)
+    return torch.nn.Sequential(body, torch.nn.ReLU(), head), torch.zeros(2, 4)
+
 def crashes():
     import os, signal
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -156,6 +156,16 @@ def test_6_a_model_that_is_random(toolkit, at_desk):
     assert not Path("out").exists()
 
 
+def test_6_a_model_whose_new_head_is_all_zeros(toolkit, at_desk):
+    done = toolkit("export", "factories:new_head", "--to", "onnx", "-o", "out", *QUICK)
+    assert (done.code, done.out) == (6, "")
+    assert done.err.endswith(
+        "Inconclusive: factories:new_head: the source's outputs do not depend on its inputs; all zeros are its"
+        " '2.weight'\n  Give it the weights that it was trained to; nothing was written.\n"
+    )
+    assert not Path("out").exists()
+
+
 def test_130_is_interrupted(toolkit, monkeypatch):
     from toolkit import cli
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -11,7 +13,10 @@ from torch.nn import functional
 from exporters.torch_to_onnx import spelled_out
 from exporters.torch_to_onnx.table import TABLE
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # PyTorch's exporter calls what PyTorch deprecated
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # PyTorch's exporter calls what PyTorch deprecated
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 BATCH = torch.export.Dim("batch", min=1, max=1000)
 WINDOW = torch.hann_window(8, dtype=torch.float64)
 
@@ -46,6 +51,26 @@ def _own_kernels(function, **settings):
     return call
 
 
+def _projected(layers, bidirectional, biased=True):
+    """An LSTM from 4 features through 6 to 3, from states that are not zeros."""
+    directions = 2 if bidirectional else 1
+
+    def call(x):
+        def numbers(*shape):
+            count = math.prod(shape)
+            return torch.sin(torch.arange(count, dtype=x.dtype) * 1.7 + count).reshape(shape) / 2
+
+        weights = []
+        for layer in range(layers):
+            width = 3 * directions if layer else 4
+            for _ in range(directions):
+                weights += [numbers(24, width), numbers(24, 3), *[numbers(24)] * 2 * biased, numbers(3, 6)]
+        states = [numbers(layers * directions, 1, size).expand(-1, x.shape[0], -1) for size in (3, 6)]
+        return torch.lstm(x, states, weights, biased, layers, 0.0, False, bidirectional, True)
+
+    return call
+
+
 # Name -> a function of (batch, 4, 4) floats, by whose spelling it is exported.
 CASES = {
     "remainder": lambda x: x % 0.1,
@@ -57,6 +82,17 @@ CASES = {
     "atan2": lambda x: torch.atan2(x, x.flip(-1)),
     "signbit": torch.signbit,
     "avg_pool2d by a divisor": lambda x: functional.avg_pool2d(x, 2, 1, 1, divisor_override=3),
+    "avg_pool2d by a divisor, rounded up": lambda x: functional.avg_pool2d(
+        x, 3, (2, 3), 1, ceil_mode=True, divisor_override=5
+    ),
+    "avg_pool2d by a divisor, the last window empty": lambda x: functional.avg_pool2d(
+        x, 2, 3, 1, ceil_mode=True, divisor_override=5
+    ),
+    "avg_pool3d by a divisor, rounded up": lambda x: functional.avg_pool3d(
+        torch.stack([x, -x, x.mT], 1)[:, None], (3, 2, 2), 2, (1, 0, 1), ceil_mode=True, divisor_override=5
+    ),
+    "lstm of projected states": _projected(2, True),
+    "lstm of projected states without biases": _projected(1, False, biased=False),
     "cumprod": lambda x: x.cumprod(-1),
     "cumprod of the batch": lambda x: x.cumprod(0),
     "logcumsumexp": lambda x: x.logcumsumexp(1),
@@ -121,8 +157,8 @@ CASES = {
 aten = torch.ops.aten
 # What is spelled out of floats, or with some arguments, and stays where the spellings themselves use it otherwise.
 STAY = {
-    aten.avg_pool2d.default, aten.div.Tensor_mode, aten.floor_divide.default, aten.remainder.Scalar,
-    aten.remainder.Tensor,
+    aten.avg_pool2d.default, aten.avg_pool3d.default, aten.div.Tensor_mode, aten.floor_divide.default,
+    aten.remainder.Scalar, aten.remainder.Tensor,
 }  # fmt: skip
 
 
@@ -204,6 +240,8 @@ ONNX = (
     "floor_divide",
     "atan2",
     "avg_pool2d by a divisor",
+    "avg_pool2d by a divisor, rounded up",
+    "lstm of projected states",
     "cumprod",
     "median of the batch",
     "adaptive_max_pool2d",

@@ -1,4 +1,4 @@
-"""Unrolled cells as Keras' own layers: built, saved, and loaded again.
+"""Unrolled cells, and weights that are computed, as Keras' own layers: built, saved, and loaded again.
 
 Prints one JSON object: case -> {"layers": their classes, "functional" and "saved": 'ok' or what is wrong}.
 """
@@ -18,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
+import onnx
 import tensorflow as tf
+from onnx import numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
 from exporters import onnx_to_keras
@@ -32,11 +34,38 @@ NAMES = (
     "lstm, all gates at once; the last", "lstm, all gates at once; backwards, all",
     "gru, as PyTorch computes it; backwards, one in the middle", "rnn; from zeros", "lstm, all gates at once; a part",
 )  # fmt: skip
+# name -> how W [1, gates, 5] and R [1, gates, 4] come about, and of what; the length is free.
+COMPUTED: dict[str, tuple[str, str, dict[str, tuple[int, ...]]]] = {
+    "lstm, its states projected": (
+        "LSTM",
+        "w = Concat <axis = 1> (wi, wh) W = Unsqueeze (w, first) r = MatMul (wh, p) R = Unsqueeze (r, first)",
+        {"wi": (16, 2), "wh": (16, 3), "p": (3, 4)},
+    ),
+    "rnn, its weights normalised": (
+        "RNN",
+        "W = Identity (wi) l = ReduceL2 <keepdims = 1> (v, last) u = Div (v, l) R = Mul (u, g)",
+        {"wi": (1, 4, 5), "v": (1, 4, 4), "g": (1, 4, 1)},
+    ),
+}
+
+
+def computed(name: str) -> onnx.ModelProto:
+    layer, nodes, shapes = COMPUTED[name]
+    model = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 18]> main (float[T,B,5] X) => (float[T,1,B,4] Y, float[1,B,4] H) '
+        "{ first = Constant <value = int64[1] {0}> () last = Constant <value = int64[1] {2}> () "
+        f"{nodes} Y, H = {layer} <hidden_size = 4> (X, W, R) }}"
+    )
+    random = np.random.default_rng(5)
+    for weight, shape in shapes.items():
+        array = (0.5 * random.standard_normal(shape)).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, weight))
+    return model
 
 
 def outcomes(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
-    case = CASES[name].model()
-    given = arrays(case, {"T": 0, "B": 3})
+    case = computed(name) if name in COMPUTED else CASES[name].model()
+    given = arrays(case, {"T": 6, "B": 3})
     wanted = ReferenceEvaluator(case).run(None, given)
     model = onnx_to_keras.build(case)
     yield "layers", sorted(type(layer).__name__ for layer in model.layers if type(layer).__name__ in LAYERS)
@@ -59,7 +88,7 @@ def compared(found: Any, wanted: list[Any]) -> str:
 
 def main() -> None:
     found = {}
-    for name in NAMES:
+    for name in (*NAMES, *COMPUTED):
         with tempfile.TemporaryDirectory() as folder:
             found[name] = dict(outcomes(name, Path(folder)))
     print(json.dumps(found))

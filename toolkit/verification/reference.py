@@ -110,8 +110,8 @@ def ask(side: Side, batches: Sequence[Batch]) -> Answers:
         else [Doubt("the source gives other outputs when run again: it is random, or keeps a state", blind=True)]
     )
     doubts += _empty(side.signature, source)
-    if _constant(side.signature, source):
-        doubts.append(Doubt("the source's outputs do not depend on its inputs"))
+    if is_constant(side.signature, source):
+        doubts.append(Doubt(constant_words(side)))
     truth, how, in_float64 = _truth(side, batches, source)
     if truth is None:
         doubts.append(Doubt(f"its truth cannot be computed: {how}", blind=True))
@@ -255,7 +255,7 @@ def same(first: Array, second: Array) -> bool:
     return bool(np.array_equal(first, second, equal_nan=is_float(first.dtype)))
 
 
-def _constant(signature: Signature, outputs: Outputs) -> bool:
+def is_constant(signature: Signature, outputs: Outputs) -> bool:
     """Whether every output has one and the same value for all inputs."""
     if not signature.inputs:
         return False
@@ -264,6 +264,15 @@ def _constant(signature: Signature, outputs: Outputs) -> bool:
         if any(not same(row, rows[0]) for row in rows[1:]):
             return False
     return True
+
+
+def constant_words(side: Side) -> str:
+    """Names the weights that are all zeros, as those of a new head may be; biases usually are, and do not count."""
+    words = "the source's outputs do not depend on its inputs"
+    empty = [item.name for item in side.fingerprints() if item.hash == 0 and item.size > 1]
+    names = [f"'{name}'" for name in empty if "weight" in name or "kernel" in name]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{words}; all zeros are its {', '.join(names[:3])}{more}" if names else words
 
 
 def describe(side: Side, name: str, kind: str, answers: Answers, accuracy: float | None) -> Reference:
