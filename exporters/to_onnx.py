@@ -93,22 +93,24 @@ def _from_torch(model: TorchRunner, path: Path, options: ExportOptions) -> None:
     assert program is not None
     graph = program.model
     if signature.symbols:
-        graph = _without_sizes_of_the_example(graph)
+        graph = _without_sizes_of_the_example(graph, signature)
     _save(graph, model, path, options)
 
 
-def _without_sizes_of_the_example(graph: Any) -> Any:
-    """The graph without the sizes of 1 that it notes within and that do not follow from its inputs.
+def _without_sizes_of_the_example(graph: Any, signature: Signature) -> Any:
+    """The graph without the example's sizes that it notes within and that do not follow from its inputs.
 
-    Where a network shrinks the example to a point, torch.export may take 1 for a size that is free; ONNX Runtime plans
-    its memory by such notes and computes nonsense at every other size. It never does so with numbers above 1.
+    Where a network shrinks the example to a point, torch.export may take 1 for a size that is free, and behind a
+    recurrent layer the example's number of steps; ONNX Runtime plans its memory by such notes and computes nonsense at
+    every other size. A batch of 2 it never takes for fixed, and there are true sizes of 2 in many networks.
     """
     from exporters.graph import clean, sizes
 
+    taken = {1, *examples.sizes(signature, 0).values()} - {2}
     noted = clean.forget_shapes(graph)
     graph = clean.infer_shapes(graph)
     for value, shape in noted.items():
-        sizes.fill(value, [None if size == 1 else size for size in shape])
+        sizes.fill(value, [None if size in taken else size for size in shape])
     return graph
 
 

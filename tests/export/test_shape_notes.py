@@ -9,6 +9,7 @@ import onnx_ir as ir
 import onnxruntime
 
 from exporters import to_onnx
+from toolkit.signature import Signature, TensorSpec
 
 # The example's sides were halved to 1, and some notes tell that for every image's.
 NOTED = """
@@ -22,10 +23,38 @@ net (float[batch, 1, height, width] x) => (float[batch, 1, h, w] y)
     y = Sub (doubled, mean)
 }
 """
+# The example had 9 steps, which PyTorch took for fixed behind the layer; its 4 features are. What a computed Reshape
+# gives is known by the notes alone.
+STEPS = """
+<ir_version: 10, opset_import: ["" : 18]>
+net (float[batch, seq, 4] x, int64[3] sizes) => (float[b, s, 4] y)
+<float[batch, 9, 4] turned, float[2, 9, 4] shaped>
+{
+    turned = Reshape (x, sizes)
+    shaped = Relu (turned)
+    y = Neg (shaped)
+}
+"""
+
+
+def _forgotten(text: str, *inputs: TensorSpec) -> ir.Model:
+    signature = Signature(inputs, (TensorSpec("y", "float32", ()),))
+    found = to_onnx._without_sizes_of_the_example(ir.from_proto(onnx.parser.parse_model(text)), signature)
+    assert isinstance(found, ir.Model)
+    return found
+
+
+def test_numbers_of_steps_are_not_noted_for_all() -> None:
+    graph = _forgotten(STEPS, TensorSpec("x", "float32", ("batch", "seq", 4)), TensorSpec("sizes", "int64", (3,)))
+    turned, shaped, _ = (value.shape for node in graph.graph for value in node.outputs)
+    assert turned is not None
+    assert shaped is not None
+    assert (str(turned[0]), isinstance(turned[1], int), turned[2]) == ("batch", False, 4)
+    assert (shaped[0], isinstance(shaped[1], int), shaped[2]) == (2, False, 4), "a size of 2 is a true one, mostly"
 
 
 def test_sizes_of_the_example_are_not_noted_for_all() -> None:
-    graph = to_onnx._without_sizes_of_the_example(ir.from_proto(onnx.parser.parse_model(NOTED)))
+    graph = _forgotten(NOTED, TensorSpec("x", "float32", ("batch", 1, "height", "width")))
     shapes = {value.name: value.shape for node in graph.graph for value in node.outputs}
     assert shapes["pooled"][1] == 1, "what follows is kept"
     assert not isinstance(shapes["pooled"][2], int)
