@@ -251,3 +251,13 @@ def test_a_source_that_seldom_agrees_with_its_truth_is_no_measure():
     for row in source:
         row[:5] += 1
     assert compare.measure_counts(truth, source, export) is None
+
+
+def test_no_bar_of_the_histogram_lies_on_both_sides_of_a_usual_limit():
+    described, measured = compare.describe(SPEC, *([np.stack(part)] for part in _model(rows=2048, error=3e-6)))
+    edges, counts = np.array(described.errors.edges), np.array(described.errors.counts)
+    assert {1.0, 3.0, 10.0} <= set(edges)
+    assert np.all(np.diff(edges) > 0)
+    assert counts.sum() == 2048
+    beyond = np.count_nonzero(measured.ratios >= 3)
+    assert 0 < counts[edges[:-1] >= 3].sum() == beyond < 2048

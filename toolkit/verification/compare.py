@@ -26,8 +26,8 @@ EXACT_ULP = 1.0
 DENORMAL = "denormal"  # the kind of input that a runtime may take for zero
 HOSTILE = frozenset({"large", "tiny", "zeros", "ones", DENORMAL})
 MOST_TIES = 0.05  # of all elements: a source whose classes differ from its truth's on more is compared exactly
-_BINS = 24
-_LOWEST, _HIGHEST = -2.0, 6.0  # powers of ten of R in the histogram
+# Edges of the histogram of R: about equal steps on a log scale, with 1 and both usual limits, 3 and 10, among them.
+_EDGES = (*(step * 10.0**power for power in range(-2, 6) for step in (1.0, 1.7, 3.0, 5.5)), 1e6)
 
 
 @dataclass(frozen=True)
@@ -283,12 +283,8 @@ def _classes(
 
 
 def _histogram(ratios: Array) -> Histogram:
-    edges = np.linspace(_LOWEST, _HIGHEST, _BINS + 1)
-    powers = np.log10(np.clip(ratios, 10**_LOWEST, 10**_HIGHEST))
-    counts, _ = np.histogram(powers, edges)
-    return Histogram(
-        tuple(float(10**edge) for edge in edges), tuple(int(count) for count in counts), "x the source's noise"
-    )
+    counts, edges = np.histogram(np.clip(ratios, _EDGES[0], _EDGES[-1]), _EDGES)
+    return Histogram(tuple(map(float, edges)), tuple(map(int, counts)), "x the source's noise")
 
 
 def relative_difference(truth: Array, source: Array, export: Array) -> float:

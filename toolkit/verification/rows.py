@@ -254,6 +254,10 @@ def _timed(pool: WorkerPool, subject: Subject, side: FileSide, notes: list[str])
     except DeviceMissing as error:
         notes.append(f"not timed: the source cannot run there ({error.found})")
         return None
-    if disturbance:
+    if disturbance and found.verdict == "can't tell":
         notes.append(f"the machine was too busy to say which is faster: {disturbance}")
+    elif disturbance:
+        notes.append(
+            f"timed on a busy machine ({disturbance}): the ratio is large enough to be told, and no more exact"
+        )
     return found
