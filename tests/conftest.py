@@ -5,6 +5,7 @@ Nothing here is made before a test asks for it.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--until", type=datetime.fromisoformat, metavar="TIME", help="begin no test after this time: skip those left"
     )
+
+
+def pytest_configure() -> None:
+    # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the children that tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

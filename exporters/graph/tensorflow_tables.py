@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +43,16 @@ def holder(nodes: Mapping[str, Any], name: str) -> str:
     return str(node.name)
 
 
-def contents(handle: Any, keys: int, values: int) -> Iterator[Array]:
-    """Keys and values of a table of those dtypes (TensorFlow's numbers for them)."""
+def contents(handle: Any, keys: int, values: int) -> tuple[Array, Array]:
+    """Keys and values of a table of those dtypes (TensorFlow's numbers for them), in the order of the keys.
+
+    A hash table gives them in another order in every process, and with it files and test inputs would change.
+    """
     import tensorflow as tf
 
-    tensors = tf.raw_ops.LookupTableExportV2(
+    exported = tf.raw_ops.LookupTableExportV2(
         table_handle=handle, Tkeys=tf.dtypes.as_dtype(keys), Tvalues=tf.dtypes.as_dtype(values)
     )
-    return (tensor.numpy() for tensor in tensors)
+    found, held = (tensor.numpy() for tensor in exported)
+    order = np.argsort(found, kind="stable")
+    return found[order], held[order]

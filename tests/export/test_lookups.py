@@ -123,6 +123,11 @@ def test_what_is_looked_up_comes_along(sources, name, targets):
 def test_a_file_that_reads_words_is_looked_at_in_float64(sources):
     made = bundle.export("lookups:build_structured", ["onnx"], sources / "out", **QUICK)
     model = onnx.load(made.file("onnx"))
+    tables = [
+        attribute for node in model.graph.node for attribute in node.attribute if attribute.name.startswith("keys_")
+    ]
+    assert len(tables) == 3
+    assert all(list(held) == sorted(held) for table in tables for held in (table.strings, table.ints)), "in hash order"
     (weight,) = (item for item in model.graph.initializer if list(item.dims) == [8, 1])
     values = onnx.numpy_helper.to_array(weight).copy()
     values[0] *= np.float32(1 + 1e-4)

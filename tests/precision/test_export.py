@@ -82,7 +82,7 @@ def test_one_changed_weight_is_found_in_its_class(half, tmp_path):
     onnx.save(model, tmp_path / "wrong.onnx")
     report = verifier.verify("zoo_torch:build", [tmp_path / "wrong.onnx"], precision="fp16", **QUICK)
     assert report.rows[0].verdict.value == "FAIL"
-    assert report.rows[0].reason.startswith("weights: 'out.weight' differs from 'out.weight' in 1 of 24 values")
+    assert report.rows[0].reason.startswith("weights: 'out.weight' differs in 1 of 24 values")
 
 
 def test_bfloat16_is_not_float16(tmp_path):

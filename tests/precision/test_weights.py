@@ -35,7 +35,7 @@ def changed(values, by):
 def test_one_value_off():
     found = lens(changed(HALF, np.spacing(HALF[3, 2].astype(np.float16)).astype(np.float32)))
     assert found.passed is False
-    assert found.detail.startswith("'w' differs from 'w' in 1 of 128 values, by up to ")
+    assert found.detail.startswith("'w' differs in 1 of 128 values, by up to ")
 
 
 def test_one_value_off_by_a_step():

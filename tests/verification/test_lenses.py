@@ -52,7 +52,8 @@ class FakeSide:
         return self.prints
 
     def weights(self, names):
-        return {name: np.ones(4) for name in names}
+        first = self.prints[0].hash if self.prints else 1
+        return {name: np.array([first, 1.0, 1.0, 1.0]) for name in names}
 
 
 def _look(side, source=SAME, answers=ANSWERS, noise=1e-7):
@@ -66,6 +67,10 @@ CASES = {
     "another epsilon": (
         1 + 1e-6, SAME, False,
         "in float64 the outputs differ by 1.0e-06 relative, with the same weights: the arithmetic differs",
+    ),
+    "other weights": (
+        1 + 1e-6, [Fingerprint("w", 4, 2)], False,
+        "in float64 the outputs differ by 1.0e-06 relative, with other weights",
     ),
     "folded": (1 + 1e-6, (), True, "agrees to 1.0e-06: weights were folded in float32"),
     "more than folded": (

@@ -41,7 +41,7 @@ def look(side: Side, reference: Side, source: Sequence[Fingerprint], answers: An
     if side.ran_on != "cpu":
         return []
     bits = _weights(side, reference, source)
-    return [_float64(side, reference, source, answers.sample(INPUTS), noise, folded=bits.passed is None), bits]
+    return [_float64(side, reference, source, answers.sample(INPUTS), noise, same_weights=bits.passed), bits]
 
 
 def weights_alone(side: Side, reference: Side, source: Sequence[Fingerprint]) -> Lens:
@@ -57,7 +57,13 @@ def _weights(side: Side, reference: Side, source: Sequence[Fingerprint]) -> Lens
 
 
 def _float64(
-    side: Side, reference: Side, source: Sequence[Fingerprint], answers: Answers, noise: float, *, folded: bool
+    side: Side,
+    reference: Side,
+    source: Sequence[Fingerprint],
+    answers: Answers,
+    noise: float,
+    *,
+    same_weights: bool | None,  # None: they were folded, or cannot be told
 ) -> Lens:
     if not answers.in_float64:
         return Lens("float64", None, None, "not run: the source has no float64 form")
@@ -74,12 +80,23 @@ def _float64(
         return Lens("float64", True, difference, f"agrees to {difference:.1e}")
     if difference <= SCALARS:
         return Lens("float64", True, difference, f"agrees to {difference:.1e}: scalars were rounded to float32")
-    if folded and difference <= max(FOLDED, 2 * noise):
+    if same_weights is None and difference <= max(FOLDED, 2 * noise):
         return Lens("float64", True, difference, f"agrees to {difference:.1e}: weights were folded in float32")
     if difference <= _AMPLIFIED * _of_constants(side, source, answers, outputs, noise):
         return Lens("float64", True, difference, f"agrees to {difference:.1e}: its constants were rounded to float32")
-    why = "more than folding in float32 explains" if folded else "with the same weights: the arithmetic differs"
-    return Lens("float64", False, difference, f"in float64 the outputs differ by {difference:.1e} relative, {why}")
+    return Lens(
+        "float64",
+        False,
+        difference,
+        f"in float64 the outputs differ by {difference:.1e} relative, {_WHY[same_weights]}",
+    )
+
+
+_WHY = {
+    True: "with the same weights: the arithmetic differs",
+    False: "with other weights",
+    None: "more than folding in float32 explains",
+}
 
 
 def _of_constants(side: Side, source: Sequence[Fingerprint], answers: Answers, outputs: Outputs, noise: float) -> float:

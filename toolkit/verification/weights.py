@@ -115,7 +115,8 @@ def _change(name: str, ours: Array, other_name: str, theirs: Array) -> _Change |
     if not float(np.median(distance)) <= _ALMOST * spread:
         return None
     count = ours.size - _in_common(ours, theirs)
-    words = f"'{name}' differs from '{other_name}' in {count} of {ours.size} values, by up to {distance.max():.3g}"
+    other = "" if other_name == name else f" from '{other_name}'"
+    words = f"'{name}' differs{other} in {count} of {ours.size} values, by up to {distance.max():.3g}"
     return _Change(words, few=count < ours.size / 2) if count else None
 
 
