@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.verification.report import Lens
+from toolkit.verification.weights import differs
 
 Array = np.ndarray[Any, Any]
 
@@ -95,4 +96,4 @@ def _described(held: str, name: str, ours: Array, theirs: Array, allowed: Array,
         return ""
     count = int((distance > allowed).sum())
     off = float((distance - allowed).max())
-    return f"'{held}' differs from '{name}' in {count} of {ours.size} values, by up to {off:.3g} more than {what}"
+    return f"{differs(held, name)} in {count} of {ours.size} values, by up to {off:.3g} more than {what}"

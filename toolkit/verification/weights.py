@@ -115,9 +115,13 @@ def _change(name: str, ours: Array, other_name: str, theirs: Array) -> _Change |
     if not float(np.median(distance)) <= _ALMOST * spread:
         return None
     count = ours.size - _in_common(ours, theirs)
-    other = "" if other_name == name else f" from '{other_name}'"
-    words = f"'{name}' differs{other} in {count} of {ours.size} values, by up to {distance.max():.3g}"
+    words = f"{differs(name, other_name)} in {count} of {ours.size} values, by up to {distance.max():.3g}"
     return _Change(words, few=count < ours.size / 2) if count else None
+
+
+def differs(name: str, other: str) -> str:
+    """The beginning of a sentence on a tensor of the source and the one of the export that is nearly the same."""
+    return f"'{name}' differs" if name == other else f"'{name}' differs from '{other}'"
 
 
 def _in_common(ours: Array, theirs: Array) -> int:
